@@ -1,0 +1,16 @@
+"""Shared by all tests: quiet frameworks, the data folder, one seed."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    folder = Path(os.environ.get("TFZIP_DATA", Path.home() / ".cache/tfzip/datasets"))
+    if not (folder / "cifar10.npz").exists():
+        pytest.skip(f"no data sets in {folder}; set TFZIP_DATA to a folder with cifar10.npz")
+    return folder

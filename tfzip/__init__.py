@@ -1,0 +1,26 @@
+"""tfzip: takes a Keras model from `model.fit` to a phone, smaller and faster, with proof.
+
+Names are loaded on first use, so `import tfzip` costs nothing and commands that need no framework load none.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from tfzip.version import __version__
+
+_HOME = {
+    "Artifact": "tfzip.artifact",
+    "TfzipError": "tfzip.errors",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tfzip' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

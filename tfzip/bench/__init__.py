@@ -1,0 +1,1 @@
+"""What a file costs: latency, memory, with raw samples and paired verdicts."""

@@ -1,0 +1,1 @@
+"""Where a file is measured: one device per file."""

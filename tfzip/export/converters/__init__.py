@@ -1,0 +1,1 @@
+"""The sole importers of TensorFlow's converter: one per file."""

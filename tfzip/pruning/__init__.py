@@ -1,0 +1,1 @@
+"""Zeros while training: which weights matter, how fast they go, who keeps them out."""

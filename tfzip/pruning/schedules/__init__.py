@@ -1,0 +1,1 @@
+"""How fast sparsity grows: one schedule per file."""

@@ -1,0 +1,1 @@
+"""The verbs of a recipe: one step per file."""

@@ -1,0 +1,1 @@
+"""What a file computes: sessions, comparison with the model, inspection."""

@@ -1,0 +1,1 @@
+"""The sole importers of interpreters: one runtime per file."""

@@ -1,0 +1,1 @@
+"""What a spec string names: models, data sets, calibration batches."""

@@ -1,0 +1,3 @@
+"""The version of tfzip, importable without any framework."""
+
+__version__ = "0.1.0"
