@@ -11,6 +11,8 @@ from tfzip.version import __version__
 _HOME = {
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
+    "from_tf_keras": "tfzip.legacy",
+    "load_model": "tfzip.sources.models",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
