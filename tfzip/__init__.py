@@ -12,6 +12,7 @@ _HOME = {
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
     "from_tf_keras": "tfzip.legacy",
+    "load_data": "tfzip.sources.data",
     "load_model": "tfzip.sources.models",
 }
 
