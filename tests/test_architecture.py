@@ -13,7 +13,7 @@ LEVELS = [
     {"recipe"},
     {"bench"},
     {"runtime"},
-    {"export"},
+    {"conversion"},
     {"sources"},
     {"legacy", "pruning", "quantization", "distillation", "nas"},
     {"graph", "tflite"},
@@ -67,7 +67,7 @@ def test_each_dependency_has_one_door(file):
         assert allowed is None or any(relative.startswith(door) for door in allowed), (
             f"{relative} imports {name}"
         )
-    if not relative.startswith(("export/converters", "runtime/runtimes")):
+    if not relative.startswith(("conversion/converters", "runtime/runtimes")):
         assert "tf.lite." not in file.read_text(), f"{relative} uses tf.lite"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tfzip.version import __version__
 
 _HOME = {
+    "export": "tfzip.conversion.export",
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
     "from_tf_keras": "tfzip.legacy",

@@ -1,0 +1,59 @@
+"""`tfzip convert`: a model becomes a .tflite in a child process, and the audit is printed."""
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+from tfzip.schemes import SCHEMES, get_scheme
+
+_SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.values())
+
+
+@click.command(
+    help=f"Convert MODEL (.keras, .h5, SavedModel folder or package.module:function).\n\n{_SCHEMES}."
+)
+@click.argument("model")
+@click.option("-o", "--output", required=True, help="The .tflite to write.")
+@click.option("--scheme", default="float32", show_default=True, help="Number formats of the file.")
+@click.option("--calibration", help="Data for integer schemes: .npz, keras:NAME, sklearn:digits, folder, ...")
+@click.option("--batch", type=int, default=1, show_default=True, help="Fixed batch size of the file.")
+@click.option("--io", help="Type of inputs and outputs: float32, int8 or int16.  [default: the scheme's own]")
+@click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
+@click.option("--json", "as_json", is_flag=True, help="Print the artifact as JSON.")
+def command(model: str, output: str, as_json: bool, **options: Any) -> None:
+    """Runs the export in a child, so that nothing the converter does can take the command along."""
+    from tfzip.sandbox import run_isolated
+
+    get_scheme(options["scheme"])
+    artifact = run_isolated("tfzip.conversion.export:export_spec", model, output, **options)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(artifact), default=str, indent=2))
+        return
+    _print(artifact)
+
+
+def _print(artifact: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tfzip.units import format_bytes
+
+    console = Console(highlight=False)
+    console.print(
+        f"Wrote {artifact.path}: {artifact.scheme}, {format_bytes(artifact.size_bytes)}", soft_wrap=True
+    )
+    for kind, specs in (("input", artifact.inputs), ("output", artifact.outputs)):
+        for spec in specs:
+            grid = f", scale {spec.scale:.6g}, zero point {spec.zero_point}" if spec.scale else ""
+            console.print(f"  {kind} {spec.name}: {spec.dtype} {list(spec.shape)}{grid}", soft_wrap=True)
+    if not artifact.findings:
+        console.print("Audit: every operation is built in and follows the scheme.")
+        return
+    table = Table(title="Audit: left outside the scheme", title_justify="left")
+    for column in ("kind", "operation", "layer", "cost"):
+        table.add_column(column)
+    for finding in artifact.findings:
+        table.add_row(finding.kind, finding.op, finding.layer, finding.cost)
+    console.print(table)

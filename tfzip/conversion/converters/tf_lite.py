@@ -1,0 +1,62 @@
+"""TensorFlow's own converter, told everything through a `ConversionJob`."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfzip.conversion.converters import ConversionJob
+from tfzip.errors import ConversionError
+
+_INTEGER_OPS = {
+    8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    16: tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+}
+
+
+def convert(job: ConversionJob) -> None:
+    """Converts a SavedModel and writes the .tflite.
+
+    Only builtin operations are allowed: what LiteRT cannot run without the Flex delegate is an error.
+
+    Raises:
+        ConversionError: With the converter's whole message, to be read by `tfzip.conversion.diagnosis`.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=["serving_default"])
+    _configure(converter, job)
+    try:
+        content = converter.convert()
+    except Exception as error:  # noqa: BLE001 (the converter raises its own, untyped errors)
+        raise ConversionError(str(error)) from None
+    Path(job.output).write_bytes(content)
+
+
+def _configure(converter: Any, job: ConversionJob) -> None:
+    scheme = job.scheme
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if scheme.weights.bits == 32:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if scheme.weights.kind == "float":
+        converter.target_spec.supported_types = [tf.float16]
+    if scheme.needs_calibration:
+        converter.target_spec.supported_ops = [
+            _INTEGER_OPS[scheme.activations.bits],
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+        ]
+        converter.representative_dataset = _batches(job)
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(job.io)
+
+
+def _batches(job: ConversionJob) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
+    arrays = {name: np.load(file, mmap_mode="r") for name, file in job.calibration}
+    count = min(len(array) for array in arrays.values())
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, count, job.batch):
+            rows = np.arange(start, start + job.batch) % count  # the last batch is filled from the front
+            yield {name: array[rows] for name, array in arrays.items()}
+
+    return batches

@@ -1,0 +1,231 @@
+"""From a Keras model to a .tflite on disk: trace, convert, audit, sign, move into place."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfzip.artifact import Artifact, Finding, sha256_of
+from tfzip.conversion.converters import ConversionJob
+from tfzip.conversion.diagnosis import explain
+from tfzip.conversion.preparation import layer_paths
+from tfzip.conversion.signature import file_signature
+from tfzip.conversion.trace import fixed_inputs, trace
+from tfzip.errors import ConversionError, OptionError, SandboxError, did_you_mean
+from tfzip.sandbox import resolve, run_isolated
+from tfzip.schemes import Scheme, get_scheme
+from tfzip.sources.batches import calibration_samples
+from tfzip.sources.models import check_finite, load_model
+from tfzip.tflite import FileGraph, audit, read, write_metadata
+from tfzip.version import __version__
+
+_CONVERTER = "tfzip.conversion.converters.tf_lite:convert"
+Runner = Callable[..., Any]
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    scheme: str | Scheme = "float32",
+    calibration: Any = None,
+    batch: int = 1,
+    io: str | None = None,
+    recipe: str = "",
+) -> Artifact:
+    """Writes a model as a .tflite that runs on LiteRT without Flex, and audits it.
+
+    The conversion runs in a child process, since a bad graph can crash the converter. The file is written
+    beside its target and moved into place: a failure leaves no partial file and never touches an existing
+    one. The model is left as it was; a mixed_float16 model is converted as float32.
+
+    Args:
+        model: A built Keras model.
+        path: Where the file goes; its folder must exist.
+        scheme: `"float32"`, `"float16"`, `"int8_weights"` (dynamic range), `"int8"` (full integer) or
+            `"int16x8"`. Defaults to "float32".
+        calibration: Samples for the ranges of integer schemes: an array, a dictionary or tuple of arrays, a
+            `tf.data.Dataset`, a generator, or a path or data set name. The first 512 samples are used, so
+            give a few hundred representative ones. Defaults to None.
+        batch: Fixed first dimension of the inputs. Defaults to 1.
+        io: Type of floating-point inputs and outputs in the file. Defaults to the scheme's own: `"int8"` for
+            int8, `"int16"` for int16x8, else `"float32"`.
+        recipe: Name of the recipe, kept in the file's metadata. Defaults to "".
+
+    Returns:
+        The file with its facts and what the audit found.
+
+    Raises:
+        ConversionError: An operation has no LiteRT kernel, or the converter failed; names the layer.
+        DataError: The calibration data do not fit the model.
+        ModelError: The model is not built or has weights that are not finite.
+        OptionError: The target cannot be written, or an option is out of range.
+
+    Example:
+        >>> tfzip.export(model, "model.tflite", scheme="int8", calibration=x_train[:256])
+    """
+    return _export(
+        model,
+        Path(path),
+        run_isolated,
+        scheme=scheme,
+        calibration=calibration,
+        batch=batch,
+        io=io,
+        recipe=recipe,
+    )
+
+
+def export_spec(spec: str, path: str, *, unsafe: bool = False, **options: Any) -> Artifact:
+    """Loads what `spec` names and exports it within this process; meant to be run in a child.
+
+    Args:
+        spec: A `.keras`, `.h5`, SavedModel folder or `package.module:function`.
+        path: Where the file goes.
+        unsafe: Allow code inside the model file. Defaults to False.
+        **options: As for `export`.
+    """
+    model = load_model(spec, unsafe=unsafe)
+    source = Path(spec)
+    digest = sha256_of(source) if source.exists() else ""
+    return _export(model, Path(path), _run_here, source_sha256=digest, **options)
+
+
+def check_target(path: Path) -> None:
+    """Fails before the work when the target cannot be written."""
+    folder = path.parent
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder. Name a file, for example {path / 'model.tflite'}.")
+    if not folder.is_dir():
+        raise OptionError(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OptionError(
+            f"The folder {folder} cannot be written to. Choose another target or change its rights."
+        )
+
+
+def _export(
+    model: keras.Model,
+    path: Path,
+    run: Runner,
+    *,
+    scheme: str | Scheme = "float32",
+    calibration: Any = None,
+    batch: int = 1,
+    io: str | None = None,
+    recipe: str = "",
+    source_sha256: str = "",
+) -> Artifact:
+    scheme = get_scheme(scheme)
+    io = _checked_options(model, path, scheme, calibration, batch, io)
+    layers = layer_paths(model)
+    with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, _beside(path) as partial:
+        samples = (
+            calibration_samples(calibration, fixed_inputs(model, -1)) if scheme.needs_calibration else {}
+        )
+        shapes = [array.shape[1:] for array in samples.values()] or None
+        traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
+        job = ConversionJob(
+            str(traced.folder), str(partial), scheme, io, batch, _spill(samples, Path(folder))
+        )
+        try:
+            run(_CONVERTER, job)
+        except (ConversionError, SandboxError) as error:
+            raise explain(error, layers) from error
+        findings = _audited(read(partial), scheme, layers)
+        metadata = {
+            "tfzip_version": __version__,
+            "scheme": scheme.name,
+            "io": io,
+            "recipe": recipe,
+            "source_sha256": source_sha256 or _weights_sha256(model),
+            "keras_version": keras.__version__,
+            "calibration_samples": str(max((len(a) for a in samples.values()), default=0)),
+            "layers": json.dumps(layers),
+        }
+        write_metadata(partial, metadata)
+        return _in_place(partial, path, scheme, findings, metadata)
+
+
+def _run_here(target: str, job: ConversionJob) -> Any:
+    return resolve(target)(job)
+
+
+def _checked_options(
+    model: keras.Model, path: Path, scheme: Scheme, calibration: Any, batch: int, io: str | None
+) -> str:
+    check_target(path)
+    check_finite(model)
+    if batch < 1:
+        raise OptionError(f"batch must be at least 1. Received: {batch}.")
+    if scheme.needs_calibration and calibration is None:
+        raise OptionError(
+            f"Scheme {scheme.name!r} needs calibration data. Give a few hundred training samples:"
+            " calibration=x_train[:256], or --calibration on the command line."
+        )
+    own = f"int{scheme.activations.bits}" if scheme.needs_calibration else "float32"
+    if io not in (None, own, "float32"):
+        raise OptionError(
+            f"io must be {own!r} or 'float32' for scheme {scheme.name!r}.{did_you_mean(io, (own, 'float32'))}"
+            f" Received: {io!r}."
+        )
+    return io or own
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _spill(samples: Mapping[str, np.ndarray], folder: Path) -> tuple[tuple[str, str], ...]:
+    files = []
+    for position, (name, array) in enumerate(samples.items()):
+        file = folder / f"calibration_{position}.npy"
+        np.save(file, array)
+        files.append((name, str(file)))
+    return tuple(files)
+
+
+def _audited(graph: FileGraph, scheme: Scheme, layers: Sequence[str]) -> tuple[Finding, ...]:
+    findings = audit(graph, scheme, layers)
+    foreign = [f for f in findings if f.kind in ("flex_op", "custom_op")]
+    if foreign:
+        names = ", ".join(f"{f.op} in layer {f.layer!r}" for f in foreign)
+        raise ConversionError(f"The file would need operations that LiteRT does not have: {names}.")
+    return findings
+
+
+def _weights_sha256(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        digest.update(variable.path.encode() + b"\0" + np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _in_place(
+    partial: Path, path: Path, scheme: Scheme, findings: tuple[Finding, ...], metadata: Mapping[str, str]
+) -> Artifact:
+    inputs, outputs = file_signature(read(partial))
+    artifact = Artifact(
+        path=path,
+        scheme=scheme.name,
+        size_bytes=partial.stat().st_size,
+        sha256=sha256_of(partial),
+        inputs=inputs,
+        outputs=outputs,
+        findings=findings,
+        metadata={k: v for k, v in metadata.items() if k != "layers"},
+    )
+    partial.replace(path)
+    return artifact

@@ -1,0 +1,41 @@
+"""What has to be different in a model while it is traced for a file, and is put back afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from tfzip.graph import walk
+from tfzip.schemes import Scheme
+
+
+@contextmanager
+def as_exported(model: keras.Model, scheme: Scheme) -> Iterator[None]:
+    """Lets the model compute in float32, and unrolls recurrent layers for integer schemes, inside the block.
+
+    A mixed_float16 graph converts to Flex operations that no mobile runtime has, and TensorFlow's quantizer
+    crashes on the loops of recurrent layers (`WHILE`), while it quantizes the same steps written out.
+    """
+    changes: list[tuple[Any, str, Any]] = []
+    try:
+        for layer in _every_layer(model):
+            if layer.dtype_policy.compute_dtype != layer.dtype_policy.variable_dtype:
+                changes.append((layer, "dtype_policy", layer.dtype_policy))
+                layer.dtype_policy = layer.dtype_policy.variable_dtype
+            if scheme.needs_calibration and isinstance(layer, keras.layers.RNN) and not layer.unroll:
+                changes.append((layer, "unroll", layer.unroll))
+                layer.unroll = True
+        yield
+    finally:
+        for layer, attribute, value in reversed(changes):
+            setattr(layer, attribute, value)
+
+
+def layer_paths(model: keras.Model) -> list[str]:
+    """Returns the path of every leaf layer, to find layers in the tensor names of the file."""
+    return [walked.path for walked in walk(model)]
+
+
+def _every_layer(model: keras.Model) -> list[keras.Layer]:
+    return list(model._flatten_layers(include_self=True, recursive=True))  # noqa: SLF001 (no public equivalent)

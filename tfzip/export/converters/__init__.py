@@ -1,1 +1,0 @@
-"""The sole importers of TensorFlow's converter: one per file."""
