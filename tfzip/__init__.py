@@ -9,6 +9,14 @@ from typing import Any
 from tfzip.version import __version__
 
 _HOME = {
+    "PruningCallback": "tfzip.pruning.callback",
+    "PruningWindow": "tfzip.pruning.window",
+    "SparsityLogger": "tfzip.pruning.sparsity_logger",
+    "ConstantSchedule": "tfzip.pruning.schedules",
+    "LinearSchedule": "tfzip.pruning.schedules",
+    "PolynomialSchedule": "tfzip.pruning.schedules",
+    "CosineSchedule": "tfzip.pruning.schedules",
+    "benchmark": "tfzip.bench",
     "export": "tfzip.conversion.export",
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
