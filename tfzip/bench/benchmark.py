@@ -1,0 +1,209 @@
+"""Measures what files cost on a device."""
+
+import os
+import statistics as stdlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfzip.artifact import sha256_of
+from tfzip.bench.devices import Device, Measurement, devices
+from tfzip.bench.devices.device import Progress
+from tfzip.bench.plan import BenchPlan, Workload
+from tfzip.bench.report import BenchmarkReport, LatencyReport, LaunchReport, Verdict
+from tfzip.bench.statistics import (
+    block_medians,
+    drift_fraction,
+    median_interval,
+    outlier_fraction,
+    paired_ratio,
+    percentiles,
+)
+from tfzip.errors import FileFormatError, OptionError
+
+PathLike = str | os.PathLike[str]
+
+_ERROR_RATE = 0.05
+_MAX_DRIFT = 0.05
+_MAX_OUTLIERS = 0.05
+_MAX_SPREAD = 0.10
+_BUSY_LOAD = 0.5
+_MAX_ROWS = 4096
+_DECIMALS = 6
+
+
+def benchmark(
+    files: PathLike | Sequence[PathLike],
+    *,
+    device: str | Mapping[str, Any] | Device = "host",
+    data: Any = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> BenchmarkReport:
+    """Measures latency, start-up and memory of files, in turns, with a paired verdict against the first one.
+
+    Every file runs in child processes: one that crashes, hangs or exhausts memory becomes an error. Runs are
+    timed from outside the interpreter, around its `invoke`; feeding inputs and reading outputs is not
+    included.
+
+    Args:
+        files: An artifact or path, or several; the first is the baseline of the verdicts.
+        device: Name of a device, a mapping with `name` and fields, or a device. Defaults to `"host"`.
+        data: Real inputs: an array, a tuple of arrays, a dict of arrays by input name, or the name of a data
+            set. Defaults to seeded random numbers in each input's range.
+        progress: Called with (done, total, what) before each step. Defaults to none.
+        **options: Fields of `BenchPlan`: threads, runs, launches, seed and so on.
+
+    Returns:
+        A report with a latency for each number of threads and file, and the raw samples.
+
+    Raises:
+        FileFormatError: A file is missing or cannot be run.
+        SandboxError: A file crashed, hung or exhausted the memory of its child.
+        OptionError: An option is unknown or out of range.
+        DataError: The data do not fit the inputs.
+    """
+    paths = _checked_paths(files)
+    plan = BenchPlan.from_options(options)
+    if len(paths) > 1 and plan.launches < 2:
+        raise OptionError(
+            f"A verdict on {len(paths)} files needs at least 2 launches. Received: {plan.launches}."
+        )
+    where = devices.get(device)
+    environment = where.environment(plan)
+    rows = _rows(data)
+    latencies: list[LatencyReport] = []
+    verdicts: list[Verdict] = []
+    for index, threads in enumerate(plan.threads):
+        workloads = [Workload(path, threads, rows) for path in paths]
+        part = _part_of(progress, index, len(plan.threads))
+        measured = where.measure(workloads, plan, part)
+        latencies += [_latency(w, m, plan) for w, m in zip(workloads, measured, strict=True)]
+        verdicts += _verdicts(workloads, measured)
+    return BenchmarkReport(
+        devices.config_of(where),
+        environment,
+        plan,
+        tuple(latencies),
+        tuple(verdicts),
+        _notes(environment, plan),
+    )
+
+
+def _checked_paths(files: PathLike | Sequence[PathLike]) -> list[Path]:
+    paths = [Path(f) for f in ([files] if isinstance(files, str | os.PathLike) else files)]
+    if not paths:
+        raise OptionError("benchmark needs at least one file. Received none.")
+    for path in paths:
+        if not path.is_file():
+            raise FileFormatError(f"There is no .tflite file at {path}. Check the path.")
+    return paths
+
+
+def _rows(data: Any) -> Any:
+    """Loads named data and cuts it to as many rows as any benchmark feeds."""
+    if isinstance(data, str | os.PathLike):
+        from tfzip.sources.data import load_data
+
+        data = load_data(data).x
+    if isinstance(data, Mapping):
+        return {name: np.asarray(array)[:_MAX_ROWS] for name, array in data.items()}
+    if isinstance(data, tuple | list):
+        return tuple(np.asarray(array)[:_MAX_ROWS] for array in data)
+    return None if data is None else np.asarray(data)[:_MAX_ROWS]
+
+
+def _part_of(progress: Progress | None, index: int, parts: int) -> Progress | None:
+    """Returns a progress for one of several measurements with as many steps each."""
+    if progress is None:
+        return None
+    return lambda done, total, what: progress(index * total + done, parts * total, what)
+
+
+def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> LatencyReport:
+    samples = np.concatenate([block for launch in measured.samples for block in launch])
+    centre = median_interval(measured.samples, seed=plan.seed)
+    return LatencyReport(
+        file=str(workload.path),
+        sha256=sha256_of(workload.path),
+        size_bytes=workload.path.stat().st_size,
+        threads=workload.threads,
+        runs=samples.size,
+        p50_low_ms=centre.low,
+        p50_high_ms=centre.high,
+        **{f"{name}_ms": value for name, value in percentiles(samples).items()},
+        cold_start_ms=stdlib.median(o.cold_start_ms for o in measured.openings),
+        init_ms=stdlib.median(o.init_ms for o in measured.openings),
+        first_inference_ms=stdlib.median(o.first_inference_ms for o in measured.openings),
+        peak_memory_bytes=measured.peak_memory_bytes,
+        disturbances=tuple(_disturbances(measured, samples)),
+        launches=tuple(_launches(measured)),
+    )
+
+
+def _launches(measured: Measurement) -> list[LaunchReport]:
+    triples = zip(measured.openings, measured.warm_ups, measured.samples, strict=True)
+    return [
+        LaunchReport(
+            opening.cold_start_ms,
+            opening.init_ms,
+            opening.first_inference_ms,
+            warm_up.runs,
+            warm_up.steady,
+            tuple(tuple(block.round(_DECIMALS).tolist()) for block in blocks),
+        )
+        for opening, warm_up, blocks in triples
+    ]
+
+
+def _disturbances(measured: Measurement, samples: np.ndarray[Any, Any]) -> list[str]:
+    found = []
+    restless = sum(not warm_up.steady for warm_up in measured.warm_ups)
+    if restless:
+        found.append(f"{restless} of {len(measured.warm_ups)} launches never became steady")
+    drift = drift_fraction(np.concatenate([block_medians(launch) for launch in measured.samples]))
+    if abs(drift) > _MAX_DRIFT:
+        found.append(f"latency drifted by {drift:+.0%}")
+    outliers = outlier_fraction(samples)
+    if outliers > _MAX_OUTLIERS:
+        found.append(f"{outliers:.0%} of runs took over 1.5x the median")
+    medians = [float(np.median(np.concatenate(launch))) for launch in measured.samples]
+    if max(medians) > (1 + _MAX_SPREAD) * min(medians):
+        found.append(f"launches differ by {max(medians) / min(medians) - 1:.0%}")
+    return found
+
+
+def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) -> list[Verdict]:
+    if len(workloads) < 2:
+        return []
+    confidence = 1 - _ERROR_RATE / (len(workloads) - 1)
+    verdicts = []
+    for workload, result in zip(workloads[1:], measured[1:], strict=True):
+        found = paired_ratio(measured[0].samples, result.samples, confidence=confidence)
+        verdicts.append(
+            Verdict(
+                str(workload.path),
+                str(workloads[0].path),
+                workload.threads,
+                found.ratio,
+                found.low,
+                found.high,
+                confidence,
+                found.verdict,
+            )
+        )
+    return verdicts
+
+
+def _notes(environment: Mapping[str, Any], plan: BenchPlan) -> tuple[str, ...]:
+    cores, load = environment["cores"], environment["load_average"]
+    notes = []
+    if load > _BUSY_LOAD * cores:
+        notes.append(f"The machine was busy: load average {load:g} on {cores} cores before the first run.")
+    if max(plan.threads) > cores:
+        notes.append(f"{max(plan.threads)} threads contend for {cores} cores.")
+    if environment["governor"] not in (None, "performance"):
+        notes.append(f"The clock may vary: the frequency governor is {environment['governor']!r}.")
+    return tuple(notes)

@@ -1,0 +1,107 @@
+"""How long, how often and with how many threads to measure."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tfzip.errors import OptionError, did_you_mean
+
+MAX_THREADS = 256
+_MAX_BLOCK_RUNS = 5000
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """Everything that decides what a benchmark measures, apart from the files and the device.
+
+    A file is measured in `launches` fresh processes. In each launch the files take turns in blocks, forwards
+    and then backwards (A B B A), `rounds` times.
+
+    Attributes:
+        threads: Numbers of threads to measure with, one after the other. Defaults to (1,).
+        runs: Least number of timed runs of a file over all launches. Defaults to 100.
+        min_duration_s: Least time spent on the timed runs of a file, in seconds; short models get more runs.
+            Defaults to 1.
+        launches: Fresh processes per file; a verdict needs at least 2. Defaults to 5.
+        rounds: Times that A B B A is repeated in a launch. Defaults to 2.
+        warmup_s: Longest warm-up of a launch in seconds; it ends earlier when steady. Defaults to 2.
+        timeout_s: Longest time for opening a file and its first run, in seconds. Defaults to 60.
+        runtime: Name of the runtime. Defaults to the first installed of litert, tflite_runtime, tf_lite.
+        seed: Seed of the random inputs, the order of files and the bootstrap. Defaults to 0.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    runs: int = 100
+    min_duration_s: float = 1.0
+    launches: int = 5
+    rounds: int = 2
+    warmup_s: float = 2.0
+    timeout_s: float = 60.0
+    runtime: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given: Any = self.threads
+        threads = tuple(given) if isinstance(given, Iterable) else (given,)
+        object.__setattr__(self, "threads", threads)
+        for count in threads or (0,):
+            _check("threads", count, 1, MAX_THREADS)
+        if len(set(threads)) < len(threads):
+            raise OptionError(f"threads must not repeat. Received: {', '.join(map(str, threads))}.")
+        for name in ("runs", "launches", "rounds"):
+            _check(name, getattr(self, name), 1, 10**9)
+        _check("seed", self.seed, 0, 2**63 - 1)
+        for name in ("min_duration_s", "warmup_s", "timeout_s"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise OptionError(f"{name} must be a number of seconds from 0. Received: {value!r}.")
+        if self.timeout_s == 0:
+            raise OptionError("timeout_s must leave time to open a file. Received: 0.")
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "BenchPlan":
+        """Returns a plan from its fields by name.
+
+        Raises:
+            OptionError: A field is unknown or out of range.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise OptionError(f"benchmark has no option {name!r}.{hint} Its options: {', '.join(known)}.")
+        return cls(**options)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a file in a launch."""
+        return 2 * self.rounds
+
+    def runs_per_block(self, run_ms: float) -> int:
+        """Returns the runs of a block of a file that takes `run_ms` for one, at most 5,000 beyond `runs`."""
+        blocks = self.launches * self.blocks
+        by_count = math.ceil(self.runs / blocks)
+        by_duration = math.ceil(1000 * self.min_duration_s / blocks / max(run_ms, 1e-6))
+        return max(by_count, min(by_duration, _MAX_BLOCK_RUNS))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One file to be run with one number of threads.
+
+    Attributes:
+        path: The .tflite file.
+        threads: Threads for the kernels.
+        data: Real inputs: an array for the only input, or arrays by input name; None for random ones.
+    """
+
+    path: Path
+    threads: int
+    data: Any = None
+
+
+def _check(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise OptionError(f"{name} must be a whole number from {low} to {high}. Received: {value!r}.")

@@ -1,0 +1,202 @@
+"""What a benchmark found: latencies with raw samples, verdicts, the environment, as JSON."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from tfzip.bench.plan import BenchPlan
+from tfzip.errors import OptionError
+from tfzip.units import format_bytes, format_ms
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LaunchReport:
+    """One fresh process with the file.
+
+    Attributes:
+        cold_start_ms: From starting the process to the first result.
+        init_ms: Reading the file, building the interpreter and its delegate, allocating tensors.
+        first_inference_ms: The first run.
+        warmup_runs: Runs until steady.
+        steady: Whether warm-up became steady in its time.
+        samples_ms: Every timed run, a list for each block.
+    """
+
+    cold_start_ms: float
+    init_ms: float
+    first_inference_ms: float
+    warmup_runs: int
+    steady: bool
+    samples_ms: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """What one file costs with one number of threads.
+
+    Attributes:
+        file: Path of the file.
+        sha256: Digest of the file.
+        size_bytes: Size of the file.
+        threads: Threads for the kernels.
+        runs: Timed runs over all launches.
+        min_ms: Shortest run.
+        p50_ms: Median run.
+        p50_low_ms: Lower end of the median's 95 % interval.
+        p50_high_ms: Upper end of the median's 95 % interval.
+        p90_ms: 90 % of runs took at most this long.
+        p95_ms: 95 % of runs took at most this long.
+        p99_ms: 99 % of runs took at most this long.
+        cold_start_ms: From starting the process to the first result, median over launches.
+        init_ms: Reading the file, building the interpreter, allocating tensors, median over launches.
+        first_inference_ms: The first run, median over launches.
+        peak_memory_bytes: What the file adds to the peak memory of a process of its own.
+        disturbances: Why the figures may not be trusted; empty when the machine was quiet.
+        launches: The raw samples.
+    """
+
+    file: str
+    sha256: str
+    size_bytes: int
+    threads: int
+    runs: int
+    min_ms: float
+    p50_ms: float
+    p50_low_ms: float
+    p50_high_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    cold_start_ms: float
+    init_ms: float
+    first_inference_ms: float
+    peak_memory_bytes: int
+    disturbances: tuple[str, ...]
+    launches: tuple[LaunchReport, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}, {_threads(self.threads)}: median {format_ms(self.p50_ms)}"
+            f" ({format_ms(self.p50_low_ms)} to {format_ms(self.p50_high_ms)}), p90 {format_ms(self.p90_ms)},"
+            f" p99 {format_ms(self.p99_ms)}, first result after {format_ms(self.cold_start_ms)},"
+            f" {format_bytes(self.peak_memory_bytes)} of memory"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a file compares with the first one.
+
+    Attributes:
+        file: Path of the file.
+        baseline: Path of the first file.
+        threads: Threads for the kernels.
+        ratio: Latency of the file over that of the baseline.
+        low: Lower end of the ratio's interval.
+        high: Upper end of the ratio's interval.
+        confidence: Confidence of the interval; 1 - 0.05 / n for n files against one baseline (Bonferroni).
+        verdict: `"faster"`, `"slower"` or `"no difference"`.
+    """
+
+    file: str
+    baseline: str
+    threads: int
+    ratio: float
+    low: float
+    high: float
+    confidence: float
+    verdict: str
+
+    def __str__(self) -> str:
+        interval = f"ratio {self.ratio:.3f}, interval {self.low:.3f} to {self.high:.3f}"
+        end = f"with {_threads(self.threads)}: {interval}."
+        if self.verdict == "no difference":
+            return f"No difference between {self.file} and {self.baseline} {end}"
+        factor = self.ratio if self.verdict == "slower" else 1 / self.ratio
+        return f"{self.file} is {factor:.2f}x {self.verdict} than {self.baseline} {end}"
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """Everything that one benchmark measured.
+
+    Attributes:
+        device: The registered name of the device and its fields.
+        environment: Processor, cores, load, versions and date.
+        plan: How it was measured.
+        latencies: A report for each number of threads and file, in that order.
+        verdicts: Each file against the first, for each number of threads.
+        notes: What a reader should know of the environment, in sentences.
+    """
+
+    device: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    plan: BenchPlan
+    latencies: tuple[LatencyReport, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as plain values; `tfzip/bench/schema.json` describes them."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the JSON beside its target and moves it into place.
+
+        Raises:
+            OptionError: The target cannot be written; an existing file is left as it was.
+        """
+        target = check_target(path)
+        try:
+            with NamedTemporaryFile(
+                "w", dir=target.parent, prefix=f".{target.name}.", delete=False
+            ) as partial:
+                partial.write(self.to_json() + "\n")
+            Path(partial.name).chmod(0o644)
+            Path(partial.name).replace(target)
+        except OSError as error:
+            raise OptionError(
+                f"{target} cannot be written: {error.strerror}. Choose another target."
+            ) from error
+        return target
+
+    def __str__(self) -> str:
+        lines: Sequence[object] = (*self.latencies, *self.verdicts, *self.notes, *self.disturbances())
+        return "\n".join(map(str, lines))
+
+    def disturbances(self) -> list[str]:
+        """Returns one sentence for each latency that was disturbed."""
+        return [
+            f"{latency.file} with {_threads(latency.threads)} was disturbed:"
+            f" {'; '.join(latency.disturbances)}. Measure again on a quiet machine."
+            for latency in self.latencies
+            if latency.disturbances
+        ]
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Returns the target's path, or raises `OptionError` when no file can be written there."""
+    target = Path(path)
+    if target.is_dir():
+        raise OptionError(
+            f"{target} is a folder. Expected the path of a file, for example {target / 'bench.json'}."
+        )
+    if not target.parent.is_dir():
+        raise OptionError(f"There is no folder {target.parent} for {target.name}. Create it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise OptionError(f"The folder {target.parent} cannot be written. Choose another target.")
+    return target
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" + ("s" if count > 1 else "")
