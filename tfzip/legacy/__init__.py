@@ -14,9 +14,9 @@ def from_tf_keras(model: Any, *, unsafe: bool = False) -> "keras.Model":
     weights. The argument is left as it is. Outputs of both models are compared on two random samples.
 
     Args:
-        model: A Sequential or Functional `tf_keras` model, or the path of one saved as `.h5`, `.keras` or as a
-            SavedModel folder.
-        unsafe: Whether Lambda layers in a file may be run to load it. Defaults to False.
+        model: A Sequential or Functional `tf_keras` model, or the path of one saved as `.h5`, `.keras` or as
+            a SavedModel folder.
+        unsafe: Whether Lambda layers are kept and, in a file, run to load it. Defaults to False.
 
     Returns:
         A `keras.Sequential` or functional `keras.Model` with the same layer names, not compiled.
@@ -31,6 +31,6 @@ def from_tf_keras(model: Any, *, unsafe: bool = False) -> "keras.Model":
     from tfzip.legacy.verify import check_same_outputs
 
     source = load_tf_keras(model, unsafe=unsafe) if isinstance(model, str | os.PathLike) else model
-    conversion = convert_model(source)
+    conversion = convert_model(source, unsafe=unsafe)
     check_same_outputs(source, conversion)
     return conversion.model

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfzip.errors import ModelError, TfzipError, did_you_mean
-from tfzip.sources.untrusted import (
+from tfzip.untrusted import (
     hdf5_config,
     keras_config,
     refuse_code,
@@ -32,8 +32,8 @@ def load_model(spec: "str | os.PathLike[str] | keras.Model", *, unsafe: bool = F
 
     Args:
         spec: A `keras.Model` (returned as it is), a `tf_keras` model, the path of a `.keras`, `.h5` or
-            `.hdf5` file or of a SavedModel folder, or `"package.module:function"`: a function without arguments that
-            returns a model, importable from the current folder.
+            `.hdf5` file or of a SavedModel folder, or `"package.module:function"`: a function without
+            arguments that returns a model, importable from the current folder.
         unsafe: Whether code inside a file may run (Lambda layers, Python and file operations). Defaults to
             False. A function named by `spec` is the user's own code and always runs.
 

@@ -110,9 +110,9 @@ def refuse_unsafe_ops(folder: Path) -> None:
             )
 
 
-def has_class(config: Any, names: set[str]) -> bool:
-    """Returns whether a configuration, at any depth, names one of these classes."""
-    return any(class_name in names for class_name, _ in _classes(config))
+def class_names(config: Any) -> set[str]:
+    """Returns the names of all classes that a configuration would build, at any depth."""
+    return {class_name for class_name, _ in _classes(config)}
 
 
 def _classes(config: Any) -> Iterator[tuple[str, str]]:
