@@ -17,6 +17,8 @@ _HOME = {
     "PolynomialSchedule": "tfzip.pruning.schedules",
     "CosineSchedule": "tfzip.pruning.schedules",
     "benchmark": "tfzip.bench",
+    "compare": "tfzip.runtime.compare",
+    "open_session": "tfzip.runtime",
     "export": "tfzip.conversion.export",
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",

@@ -44,6 +44,8 @@ class Session:
         runtime: What runs it.
         inputs: Inputs by their names in the signature; by their tensors' names when the file has none.
         outputs: Outputs likewise.
+        input_indices: Index of each input's tensor by name.
+        output_indices: Index of each output's tensor by name.
     """
 
     def __init__(self, path: str, runtime: Runtime, interpreter: Any, keep_tensors: bool) -> None:
@@ -55,8 +57,8 @@ class Session:
             interpreter.allocate_tensors()
             details_in, details_out = interpreter.get_input_details(), interpreter.get_output_details()
             names_in, names_out = _signature_names(interpreter, details_in, details_out)
-        self._input_index = names_in
-        self._output_index = names_out
+        self.input_indices = names_in
+        self.output_indices = names_out
         self.inputs = tuple(self._spec(name, details_in, index) for name, index in names_in.items())
         self.outputs = tuple(self._spec(name, details_out, index) for name, index in names_out.items())
         self._shapes = {d["index"]: tuple(int(n) for n in d["shape"]) for d in details_in}
@@ -70,14 +72,14 @@ class Session:
         Raises:
             DataError: A name, shape or dtype differs from what the file declares.
         """
-        _check_names(inputs, self._input_index)
+        _check_names(inputs, self.input_indices)
         for spec in self.inputs:
             _check_array(spec, inputs[spec.name])
-        shapes = {self._input_index[name]: np.shape(array) for name, array in inputs.items()}
+        shapes = {self.input_indices[name]: np.shape(array) for name, array in inputs.items()}
         if shapes != self._shapes:
             self._resize(shapes)
         for name, array in inputs.items():
-            self._interpreter.set_tensor(self._input_index[name], np.ascontiguousarray(array))
+            self._interpreter.set_tensor(self.input_indices[name], np.ascontiguousarray(array))
 
     def invoke(self) -> None:
         """Computes the outputs from what was fed last.
@@ -92,7 +94,7 @@ class Session:
 
     def read(self) -> dict[str, NDArray[Any]]:
         """Returns copies of the outputs by name, in the file's dtype."""
-        return {name: self._interpreter.get_tensor(index) for name, index in self._output_index.items()}
+        return {name: self._interpreter.get_tensor(index) for name, index in self.output_indices.items()}
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Feeds, invokes and reads."""

@@ -1,0 +1,215 @@
+"""What a comparison found: per output, per operation, and printed."""
+
+import dataclasses
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfzip.runtime.scores import Quality
+from tfzip.units import format_fraction
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+_WIDTH = 110
+
+
+@dataclass(frozen=True)
+class OutputParity:
+    """How far an output of the file is from the model's.
+
+    Attributes:
+        name: Name of the output in the file.
+        dtype: Its type in the file.
+        unit: `"LSB"`, steps of the output's own integer grid, or `"ulp"`, floats in between.
+        max_difference: Largest distance in `unit`.
+        mean_difference: Mean distance in `unit`.
+        max_abs: Largest absolute difference of the real values.
+        max_relative: `max_abs` as a fraction of the model's largest magnitude.
+        cosine: Cosine similarity over all samples; 1.0 for equal directions.
+        agreement: Fraction of equal decisions (top-1, or yes and no); None for a regression.
+        quality: Scores against targets; None without targets.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    max_difference: float
+    mean_difference: float
+    max_abs: float
+    max_relative: float
+    cosine: float
+    agreement: float | None = None
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True)
+class OpParity:
+    """How far one operation of the file is from the layers it implements.
+
+    Attributes:
+        index: Position of the operation in execution order.
+        op: Name of the operation, for example `"CONV_2D"`.
+        layers: Paths of the layers between what the file computed before and this value.
+        dtype: Type of the value in the file.
+        sqnr_db: Signal to noise ratio of this step alone: the layers are given the file's own values.
+        accumulated_sqnr_db: The same against the untouched model, with all noise from before.
+        rms_lsb: Root mean square error of this step in steps of the integer grid; None for floats.
+        allowed_db: Least `sqnr_db` that the scheme explains.
+        diverges: Whether the step is worse than its scheme allows.
+    """
+
+    index: int
+    op: str
+    layers: tuple[str, ...]
+    dtype: str
+    sqnr_db: float
+    accumulated_sqnr_db: float
+    rms_lsb: float | None
+    allowed_db: float
+    diverges: bool
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What `tfzip.compare` found.
+
+    Attributes:
+        path: The file.
+        scheme: Its scheme, from the types of its tensors.
+        samples: Samples compared.
+        outputs: One entry for each output of the file.
+        ops: One entry for each operation whose value is that of a layer, in execution order.
+        ops_total: Operations in the file.
+        note: Why there are no operations, when there are none.
+    """
+
+    path: str
+    scheme: str
+    samples: int
+    outputs: tuple[OutputParity, ...]
+    ops: tuple[OpParity, ...] = ()
+    ops_total: int = 0
+    note: str = ""
+
+    @property
+    def first_divergent_op(self) -> OpParity | None:
+        """The first operation whose own error is larger than the scheme allows."""
+        return next((op for op in self.ops if op.diverges), None)
+
+    @property
+    def agreement(self) -> float | None:
+        """Lowest agreement of all outputs that decide something; None when none does."""
+        return min((o.agreement for o in self.outputs if o.agreement is not None), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report in types that JSON knows; infinite figures are None."""
+        facts = dataclasses.asdict(self) | {"agreement": self.agreement}
+        first = self.first_divergent_op
+        facts["first_divergent_op"] = dataclasses.asdict(first) if first else None
+        cleaned: dict[str, Any] = _json_ready(facts)
+        return cleaned
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __rich__(self) -> "Group":
+        from rich.console import Group
+
+        parts: list[Any] = [_outputs_table(self)]
+        if any(output.quality for output in self.outputs):
+            parts.append(_quality_table(self))
+        if self.ops:
+            parts.append(_ops_table(self))
+        return Group(*parts, _verdict(self))
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        buffer = io.StringIO()
+        Console(file=buffer, width=_WIDTH).print(self)
+        return buffer.getvalue().rstrip()
+
+
+def _outputs_table(report: ParityReport) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"{report.path} ({report.scheme}) against its model, {report.samples} samples")
+    for heading in ("output", "type", "max difference", "mean", "max abs", "relative", "cosine", "agreement"):
+        table.add_column(heading, justify="left" if heading in ("output", "type") else "right")
+    for o in report.outputs:
+        table.add_row(
+            o.name,
+            o.dtype,
+            f"{o.max_difference:.6g} {o.unit}",
+            f"{o.mean_difference:.4g}",
+            f"{o.max_abs:.3g}",
+            f"{o.max_relative:.2g}",
+            f"{o.cosine:.6f}",
+            "" if o.agreement is None else format_fraction(o.agreement),
+        )
+    return table
+
+
+def _quality_table(report: ParityReport) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Against the targets (difference: file minus model)")
+    for heading in ("output", "metric", "model", "file", "difference", "95 % interval", "verdict"):
+        table.add_column(heading, justify="right" if heading in ("model", "file", "difference") else "left")
+    for o in report.outputs:
+        if (q := o.quality) is not None:
+            show = format_fraction if q.metric == "accuracy" else "{:.5g}".format
+            interval = f"{show(q.low)} to {show(q.high)}"
+            table.add_row(
+                o.name, q.metric, show(q.model), show(q.file), show(q.difference), interval, q.verdict
+            )
+    methods = {o.quality.method for o in report.outputs if o.quality}
+    table.caption = f"Interval: {'; '.join(sorted(methods))}."
+    return table
+
+
+def _ops_table(report: ParityReport) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"Operations ({len(report.ops)} of {report.ops_total} have a layer's value)")
+    for heading in ("#", "operation", "layers", "type", "SQNR dB", "accumulated dB", "rms LSB", ""):
+        table.add_column(
+            heading, justify="right" if heading == "#" or heading.endswith(("dB", "LSB")) else "left"
+        )
+    for op in report.ops:
+        table.add_row(
+            str(op.index),
+            op.op,
+            " + ".join(op.layers),
+            op.dtype,
+            f"{op.sqnr_db:.1f}",
+            f"{op.accumulated_sqnr_db:.1f}",
+            "" if op.rms_lsb is None else f"{op.rms_lsb:.2f}",
+            f"diverges (allowed {op.allowed_db:g})" if op.diverges else "",
+        )
+    return table
+
+
+def _verdict(report: ParityReport) -> str:
+    first = report.first_divergent_op
+    if first is not None:
+        return (
+            f"First divergent operation: #{first.index} {first.op}, layer {' + '.join(first.layers)}:"
+            f" SQNR {first.sqnr_db:.1f} dB, {report.scheme} allows {first.allowed_db:g} dB."
+        )
+    if report.note:
+        return f"Operations were not compared: {report.note}"
+    return f"No operation diverges beyond what {report.scheme} allows."
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_ready(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_json_ready(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
