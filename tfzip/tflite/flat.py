@@ -1,8 +1,8 @@
 """Reads the tables of a flatbuffer without trusting a byte of it.
 
 Every offset and length is checked against the end of the buffer before it is followed, and all that is read
-is paid for from a budget in proportion to the file's size: a hostile file can neither point outside itself nor
-blow up what is built from it by sharing one table a million times.
+is paid for from a budget in proportion to the file's size: a hostile file can neither point outside itself
+nor blow up what is built from it by sharing one table a million times.
 
 The format: a table begins with the signed distance back to its vtable; the vtable holds its own size, the
 table's size, and for each field the distance from the table's start, or 0 for a default. Strings, vectors and
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from tfzip.errors import FileFormatError
 
+IDENTIFIER = b"TFL3"
 _TABLE_COST_BYTES = 16
 _SPARE_BYTES = 1 << 20
 _SIGNED, _UNSIGNED, _SHORT = struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<H")
@@ -134,10 +135,10 @@ class Table:
         return [Table.at(self.data, position) for position in self.positions(slot)]
 
 
-def root_of(data: Bytes, identifier: bytes) -> Table:
-    """Returns the root table after checking the four bytes that name the format."""
+def root_of(data: Bytes) -> Table:
+    """Returns the root table of a .tflite after checking the four bytes that name the format."""
     data.require(0, 8, "a header")
     found = bytes(data.view[4:8])
-    if found != identifier:
-        raise FileFormatError(f"it names its format {found!r} where a .tflite has {identifier!r}")
+    if found != IDENTIFIER:
+        raise FileFormatError(f"it names its format {found!r} where a .tflite has {IDENTIFIER!r}")
     return Table.at(data, data.forward(0))

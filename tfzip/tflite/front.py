@@ -1,8 +1,8 @@
 """Lays a new root in front of a flatbuffer, so that its metadata change and its body stays byte for byte.
 
-Offsets in a flatbuffer are relative and point forward. A root table placed *before* the old file can therefore
-point into it, and nothing inside it has to move relative to anything else: signing a file costs a few hundred
-bytes and one copy, whatever its size, and the converter's file can be cut out again.
+Offsets in a flatbuffer are relative and point forward. A root table placed *before* the old file can
+therefore point into it, and nothing inside it has to move relative to anything else: signing a file costs a
+few hundred bytes and one copy, whatever its size, and the converter's file can be cut out again.
 
     header | mark | root table | metadata entries | buffers | text || the old file, 16-byte aligned
 """
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 
 from tfzip.errors import FileFormatError
-from tfzip.tflite.flat import Table
+from tfzip.tflite.flat import IDENTIFIER, Table
 
 MARK = b"TFZP"
 ALIGNMENT = 16
@@ -31,8 +31,8 @@ class Front:
         """Where the next byte goes."""
         return len(self.bytes)
 
-    def add(self, form: str, *values: int) -> int:
-        """Appends little-endian numbers and returns where they begin."""
+    def add(self, form: str, *values: int | bytes) -> int:
+        """Appends little-endian values and returns where they begin."""
         begin = self.position
         self.bytes += struct.pack(f"<{form}", *values)
         return begin
@@ -82,7 +82,7 @@ def front_of(model: Table, name: str, text: bytes) -> bytes:
     if model.data.size + len(text) + ALIGNMENT * len(model.positions(_BUFFERS)) > _MAX_BYTES:
         raise FileFormatError("with metadata it would pass the 2 GB that a flatbuffer can address")
     front = Front()
-    root = front.add("I4s4sI", 0, model.data.view[4:8].tobytes(), MARK, 0)
+    root = front.add("I4s4sI", 0, IDENTIFIER, MARK, 0)
     entries, buffers = _add_root(front, model, root)
     kept = [entry.position for entry in model.tables(_METADATA) if entry.text(0) != name]
     entry = _add_vector(front, entries, kept)

@@ -1,6 +1,7 @@
 """What tfzip writes into a file about itself: version, scheme, recipe, digest of the source.
 
-It is one entry named `tfzip` in the flatbuffer's metadata table, a JSON object of strings; runtimes ignore it.
+It is one entry named `tfzip` in the flatbuffer's metadata table, a JSON object of strings that runtimes
+ignore.
 """
 
 import contextlib
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import IO
 
 from tfzip.errors import FileFormatError, OptionError
-from tfzip.tflite.flat import Bytes, Table, root_of
+from tfzip.tflite.flat import IDENTIFIER, Bytes, Table, root_of
 from tfzip.tflite.front import ALIGNMENT, MARK, front_of
-from tfzip.tflite.reader import IDENTIFIER, damaged, open_bytes
+from tfzip.tflite.reader import damaged, open_bytes
 
 ENTRY = "tfzip"
 _BUFFERS, _METADATA = 4, 6
@@ -30,7 +31,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     data = open_bytes(path)
     try:
-        model = root_of(data, IDENTIFIER)
+        model = root_of(data)
         for entry in model.tables(_METADATA):
             if entry.text(0) == ENTRY:
                 return _parsed(_content(model, entry.number(1, "I")))
@@ -51,8 +52,8 @@ def write_metadata(path: str | os.PathLike[str], mapping: Mapping[str, str]) -> 
 
     Raises:
         OptionError: A key or value is no string.
-        FileFormatError: The file is no .tflite, is damaged, keeps weights outside its flatbuffer, or cannot be
-            written.
+        FileFormatError: The file is no .tflite, is damaged, keeps weights outside its flatbuffer, or cannot
+            be written.
     """
     for key, value in mapping.items():
         if not isinstance(key, str) or not isinstance(value, str):
@@ -64,7 +65,7 @@ def write_metadata(path: str | os.PathLike[str], mapping: Mapping[str, str]) -> 
     data = open_bytes(target)
     try:
         body = _body_offset(data)
-        model = root_of(Bytes(data.view[body:]), IDENTIFIER)
+        model = root_of(Bytes(data.view[body:]))
         _require_inside(model)
         front = front_of(model, ENTRY, text)
     except FileFormatError as error:

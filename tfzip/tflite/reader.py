@@ -1,7 +1,8 @@
 """Reads a .tflite into a `FileGraph`: the only place that knows the numbers of the schema's fields.
 
-Weights are not touched, so a file of 100 MB takes milliseconds. A truncated or hostile file is one error, never
-a crash: bounds are checked in `tfzip.tflite.flat`, and every index is checked here before anyone follows it.
+Weights are not touched, so a file of 100 MB takes milliseconds. A truncated or hostile file is one error,
+never a crash: bounds are checked in `tfzip.tflite.flat`, and every index is checked here before anyone
+follows it.
 """
 
 import mmap
@@ -15,7 +16,6 @@ from tfzip.tflite import schema
 from tfzip.tflite.file_graph import FileGraph, Operator, Signature, Subgraph, Tensor
 from tfzip.tflite.flat import Bytes, Table, root_of
 
-IDENTIFIER = b"TFL3"
 _CUSTOM = 32
 _VERSION = 3
 _MAX_RANK = 64
@@ -32,7 +32,7 @@ def read(path: str | os.PathLike[str]) -> FileGraph:
     """
     data = open_bytes(path)
     try:
-        return _graph(Path(path), data, root_of(data, IDENTIFIER))
+        return _graph(Path(path), data, root_of(data))
     except FileFormatError as error:
         raise damaged(path, error) from error
 

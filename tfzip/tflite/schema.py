@@ -1,7 +1,7 @@
 """The one door to the generated schema of .tflite files: names of operations, types and options.
 
-The schema is TensorFlow's `compiler/mlir/lite/schema/schema.fbs`. Only names and options come from the generated
-module; tables are read by `tfzip.tflite.flat`, which trusts no byte of them.
+The schema is TensorFlow's `compiler/mlir/lite/schema/schema.fbs`. Only names and options come from the
+generated module; tables are read by `tfzip.tflite.flat`, which trusts no byte of them.
 """
 
 import importlib.util
