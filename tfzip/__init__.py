@@ -25,6 +25,8 @@ _HOME = {
     "from_tf_keras": "tfzip.legacy",
     "load_data": "tfzip.sources.data",
     "load_model": "tfzip.sources.models",
+    "load_recipe": "tfzip.recipe.loading",
+    "run_recipe": "tfzip.recipe.running",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -1,0 +1,160 @@
+"""The folder of a run: who may write in it, and what each finished step left."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfzip.artifact import sha256_of
+from tfzip.errors import OptionError
+
+RECORD_FILE = "record.json"
+RESTART_FILE = "restart.npz"
+_MARKER = "run.json"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a finished step was, found and left; written last, so where there is one, the step is done.
+
+    Attributes:
+        step: Registered name.
+        basis: All that decides the result: configuration, digests of the inputs, seed, versions.
+        files: SHA-256 of every file the step left, by name.
+        content: Digest of what later steps take from it; empty when they take nothing.
+        facts: What the step measured.
+        summary: The facts in one line.
+        seconds: Wall time of the session that finished it.
+        model: Name of the new model; empty when there is none.
+        exported: Name of the .tflite; empty when there is none.
+        scheme: Scheme of the .tflite.
+    """
+
+    step: str
+    basis: Mapping[str, Any]
+    files: Mapping[str, str]
+    content: str
+    facts: Mapping[str, Any]
+    summary: str
+    seconds: float
+    model: str = ""
+    exported: str = ""
+    scheme: str = field(default="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON beside its target and moves it into place."""
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file beside its target and moves it into place."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def open_run_folder(folder: Path, recipe_name: str) -> Iterator[None]:
+    """Makes and locks a run folder; the lock goes with the process, however it ends.
+
+    Raises:
+        OptionError: Another process works in it, or it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder} is a file. Expected a folder for the run; give another with --output.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("a+")
+    except OSError as error:
+        raise OptionError(
+            f"{folder} cannot be written: {error.strerror}. Give another with --output."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OptionError(
+                f"Another run works in {folder}. Wait until it ends, or give another folder with --output."
+            ) from None
+        _claim(folder, recipe_name)
+        yield
+
+
+def _claim(folder: Path, recipe_name: str) -> None:
+    marker = folder / _MARKER
+    if marker.exists():
+        owner = _read_json(marker).get("recipe")
+        if owner != recipe_name:
+            raise OptionError(
+                f"{folder} holds a run of the recipe {owner!r}, not of {recipe_name!r}."
+                " Give another folder with --output."
+            )
+        return
+    others = [entry.name for entry in folder.iterdir() if entry.name not in (_LOCK, f".{_MARKER}.partial")]
+    if others:
+        raise OptionError(
+            f"{folder} holds files that are not of a run, such as {others[0]}. Give an empty or new folder"
+            " with --output."
+        )
+    write_json(marker, {"recipe": recipe_name})
+
+
+def read_record(folder: Path) -> StepRecord | None:
+    """Returns the record of a finished step, or None when the step was not finished."""
+    fields = _read_json(folder / RECORD_FILE)
+    try:
+        return StepRecord(**fields) if fields else None
+    except TypeError:  # written by another version
+        return None
+
+
+def write_record(folder: Path, record: StepRecord) -> None:
+    """Marks a step as finished; its restart point is of no more use."""
+    write_json(folder / RECORD_FILE, asdict(record))
+    (folder / RESTART_FILE).unlink(missing_ok=True)
+
+
+def files_in(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Returns the digests of the named files."""
+    return {name: sha256_of(folder / name) for name in names}
+
+
+def damaged_file(folder: Path, record: StepRecord) -> str:
+    """Returns the name of a file that is missing or differs from the record, or nothing."""
+    for name, digest in record.files.items():
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest:
+            return name
+    return ""
+
+
+def begin_step(folder: Path) -> None:
+    """Empties a step's folder, except for the restart point of an interrupted training."""
+    folder.mkdir(exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name != RESTART_FILE:
+            entry.unlink()
+
+
+def remove_steps(folder: Path, keep: Collection[str]) -> None:
+    """Removes the folders of steps that the recipe no longer has."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in keep and entry.name[:2].isdigit():
+            shutil.rmtree(entry)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # never written, or cut off by a crash of the machine
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,79 @@
+"""The step that writes a .tflite."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from tfzip.errors import OptionError
+from tfzip.recipe.steps.step import Outcome, Step, Work, steps
+from tfzip.schemes import get_scheme
+from tfzip.sources.data import num_rows, take_rows
+from tfzip.units import format_bytes
+
+if TYPE_CHECKING:
+    import keras
+
+
+@steps.register
+@dataclass(frozen=True)
+class ExportStep(Step):
+    """Writes the model as a .tflite and audits it.
+
+    Args:
+        scheme: Number formats of the file. Defaults to `"float32"`.
+        calibration_samples: Training rows that integer schemes take their ranges from. Defaults to 256.
+        batch: Fixed batch size of the file. Defaults to 1.
+        io: Type of inputs and outputs, where it differs from the scheme's own. Defaults to the scheme's own.
+    """
+
+    scheme: Literal["float32", "float16", "int8_weights", "int8", "int16x8"] = "float32"
+    calibration_samples: int = 256
+    batch: int = 1
+    io: Literal["float32", "int8", "int16"] | None = None
+
+    exports: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("calibration_samples", "batch"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is at least 1. Received: {getattr(self, name)}.")
+
+    def run(self, work: Work) -> Outcome:
+        """Converts in a child process."""
+        from tfzip.conversion.export import export
+
+        model = work.load_model()
+        file = f"{work.name}_{self.scheme}.tflite"
+        artifact = export(
+            model,
+            work.folder / file,
+            scheme=self.scheme,
+            calibration=self._calibration(work),
+            batch=self.batch,
+            io=self.io,
+            recipe=work.name,
+        )
+        facts = {
+            "scheme": self.scheme,
+            "size_bytes": artifact.size_bytes,
+            "sha256": artifact.sha256,
+            "sparsity": kernel_sparsity(model),
+            "findings": [asdict(finding) for finding in artifact.findings],
+        }
+        line = f"{file}, {format_bytes(artifact.size_bytes)}, {len(artifact.findings)} findings"
+        return Outcome(facts, line, exported=file, scheme=self.scheme)
+
+    def _calibration(self, work: Work) -> Any:
+        if not get_scheme(self.scheme).needs_calibration:
+            return None
+        rows = num_rows(work.data.x_train)
+        chosen = np.random.default_rng(work.seed).permutation(rows)[: self.calibration_samples]
+        return take_rows(work.data.x_train, np.sort(chosen))
+
+
+def kernel_sparsity(model: "keras.Model") -> float:
+    """Returns the share of zeros over all weights of two or more dimensions."""
+    kernels = [np.asarray(weight) for weight in model.weights if len(weight.shape) > 1]
+    total = sum(kernel.size for kernel in kernels)
+    return sum(int(np.sum(kernel == 0)) for kernel in kernels) / total if total else 0.0

@@ -1,0 +1,57 @@
+"""The step that trains."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfzip.errors import OptionError
+from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Step, Work, steps
+
+
+@steps.register
+@dataclass(frozen=True)
+class TrainStep(Step):
+    """Trains the model on the training split.
+
+    Args:
+        epochs: How often every row is seen.
+        batch_size: Rows per update. Defaults to 64.
+        optimizer: `"adam"`, `"adamw"`, `"rmsprop"` or `"sgd"` (momentum 0.9). Defaults to `"adam"`.
+        learning_rate: Rate at the start. Defaults to 0.001.
+        decay: `"cosine"` to let the rate fall to 0 along half a cosine, or `"none"`. Defaults to `"cosine"`.
+        loss: Name of a Keras loss. Defaults to `"sparse_categorical_crossentropy"`, for integer labels.
+        from_logits: Whether the model ends without softmax or sigmoid. Defaults to False.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    learning_rate: float = 0.001
+    decay: Literal["cosine", "none"] = "cosine"
+    loss: Literal[
+        "sparse_categorical_crossentropy",
+        "categorical_crossentropy",
+        "binary_crossentropy",
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+    ] = "sparse_categorical_crossentropy"
+    from_logits: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise OptionError(f"{name} is above 0. Received: {getattr(self, name)}.")
+
+    def run(self, work: Work) -> Outcome:
+        """Trains and saves the model."""
+        from tfzip.recipe.training import fit
+
+        model = work.load_model()
+        history = fit(model, self, work)
+        model.save(work.folder / MODEL_FILE)
+        return Outcome({"history": history}, last_line(history), model=MODEL_FILE)
+
+
+def last_line(history: list[dict[str, float]]) -> str:
+    """Returns the logs of the last epoch in one line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items())
