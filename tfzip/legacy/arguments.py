@@ -13,7 +13,7 @@ _DROPPED: dict[str, Any] = {
     # how a layer is fed, computed or initialised, never what it computes
     "batch_input_shape": _ANY, "input_length": _ANY, "implementation": _ANY, "unroll": _ANY, "rng_type": _ANY,
     "query_shape": _ANY, "key_shape": _ANY, "value_shape": _ANY, "kernel_initializer": _ANY,
-    "softmax_robust_masking": _ANY,
+    "softmax_robust_masking": _ANY, "trainable": _ANY,
     # what Keras 3 does not have, at the value that changes nothing
     "groups": 1, "time_major": False, "renorm": False,
 }  # fmt: skip
@@ -31,7 +31,7 @@ def keras3_config(class_name: str, config: dict[str, Any], layer_name: str) -> d
     Raises:
         ModelError: An argument has no counterpart and a value other than its default.
     """
-    accepted = _parameters(getattr(keras.layers, class_name)) | _BASE_ARGUMENTS
+    accepted = _accepted(getattr(keras.layers, class_name))
     result: dict[str, Any] = {}
     for key, value in config.items():
         name = _RENAMED.get((class_name, key), key)
@@ -60,8 +60,10 @@ def policy_name(dtype: Any) -> str:
     return str(dtype)
 
 
-def _parameters(cls: type) -> set[str]:
-    return set(inspect.signature(cls).parameters)
+def _accepted(cls: type) -> set[str]:
+    parameters = inspect.signature(cls).parameters
+    is_open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return set(parameters) | (_BASE_ARGUMENTS if is_open else set())
 
 
 def _is_dropped(name: str, value: Any) -> bool:

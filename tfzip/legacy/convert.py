@@ -151,5 +151,7 @@ def _separate_names(outputs: list[Any], taken: set[str]) -> None:
             )
             taken.add(operation.name)
         pending += [
-            leaf for leaf in tf.nest.flatten((record.args, record.kwargs)) if keras.ops.is_tensor(leaf)
+            leaf
+            for leaf in tf.nest.flatten((record.args, record.kwargs))
+            if isinstance(leaf, keras.KerasTensor)
         ]

@@ -51,13 +51,12 @@ class LayerConverter:
             if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
                 layer.finalize_state()
 
-    def _convert(self, layer: Any) -> Callable[..., Any]:
+    def _convert(self, layer: Any) -> Any:
         if is_wrapper(layer):
             inner, weights = unwrap(layer)
             return self._stock(inner, weights)
         if isinstance(layer, tf_keras().Model):
-            nested: keras.Model = self.convert_model(layer)
-            return nested
+            return self.convert_model(layer)
         if type(layer).__name__ == "Lambda" and is_stock(layer):
             return self._lambda(layer)
         if type(layer).__name__ == "ThresholdedReLU" and is_stock(layer):

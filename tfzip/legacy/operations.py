@@ -162,7 +162,7 @@ _REDUCTIONS: dict[str, Operation] = {
 }  # fmt: skip
 _FUNCTIONS: dict[str, Operation] = {
     "__operators__.getitem": _slice,
-    "add_n": lambda inputs: sum(inputs[1:], inputs[0]),
+    "math.add_n": lambda inputs: sum(inputs[1:], inputs[0]),
     "broadcast_to": lambda input, shape: ops.broadcast_to(input, tuple(shape)),
     "cast": lambda x, dtype: ops.cast(x, getattr(dtype, "name", dtype)),
     "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
