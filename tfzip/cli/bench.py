@@ -1,0 +1,125 @@
+"""`tfzip bench`: files are measured in turns in child processes; a table and verdicts are printed."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfzip.errors import OptionError
+from tfzip.units import format_bytes
+
+if TYPE_CHECKING:
+    from tfzip.bench import BenchmarkReport, LatencyReport
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--threads", default="1", show_default=True, help="Numbers of threads, for example 1,2.")
+@click.option(
+    "--runs", type=int, default=100, show_default=True, help="Least number of timed runs of a file."
+)
+@click.option("--launches", type=int, default=5, show_default=True, help="Fresh processes per file.")
+@click.option("--data", help="Real inputs: .npz, keras:NAME, sklearn:digits, ...  [default: random]")
+@click.option("--runtime", help="litert, tflite_runtime or tf_lite.  [default: the first installed]")
+@click.option("--device", default="host", show_default=True, help="Where to measure.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of inputs, order and bootstrap.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=60, show_default=True, help="Seconds to open a file."
+)
+@click.option("--output", help="Write the report with all samples as JSON to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(files: tuple[str, ...], threads: str, output: str | None, as_json: bool, **options: Any) -> None:
+    """Measure latency, start-up and memory of FILES in turns; the first is the baseline of the verdicts."""
+    from rich.console import Console
+
+    from tfzip.bench import benchmark
+    from tfzip.bench.report import check_target
+
+    if output is not None:
+        check_target(output)
+    counts = _counts(threads)
+    messages = Console(stderr=True)
+    with _Bar(messages) as bar:
+        report = benchmark(files, threads=counts, progress=bar.update, **options)
+    if output is not None:
+        messages.print(f"Wrote {report.save(output)}", soft_wrap=True, highlight=False)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _print(report)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise OptionError(f"--threads takes whole numbers with commas, for example 1,2. Received: {text!r}.")
+    return tuple(int(part) for part in parts)
+
+
+class _Bar:
+    """A progress bar on standard error, shown on a terminal only."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("starting")
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, total: int, what: str) -> None:
+        """Moves the bar; between two calls nothing is drawn that could disturb a measurement."""
+        self._progress.update(self._task, completed=done, total=total, description=what)
+
+
+def _print(report: "BenchmarkReport") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    facts = report.environment
+    console.print(f"{facts['cpu']}, {facts['cores']} cores, {facts['runtime']} {facts['runtime_version']}")
+    for title, columns in (("Latency in ms", _LATENCY), ("Start in ms, peak memory", _START)):
+        console.print(_table(report, title, columns))
+    for sentence in (*report.verdicts, *report.notes, *report.disturbances()):
+        console.print(str(sentence), soft_wrap=True, markup=False)
+
+
+def _ms(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+_LATENCY: dict[str, Callable[["LatencyReport"], str]] = {
+    "min": lambda r: _ms(r.min_ms),
+    "median": lambda r: _ms(r.p50_ms),
+    "95 % interval": lambda r: f"{_ms(r.p50_low_ms)} to {_ms(r.p50_high_ms)}",
+    "p90": lambda r: _ms(r.p90_ms),
+    "p95": lambda r: _ms(r.p95_ms),
+    "p99": lambda r: _ms(r.p99_ms),
+}
+_START: dict[str, Callable[["LatencyReport"], str]] = {
+    "cold start": lambda r: _ms(r.cold_start_ms),
+    "init": lambda r: _ms(r.init_ms),
+    "first run": lambda r: _ms(r.first_inference_ms),
+    "memory": lambda r: format_bytes(r.peak_memory_bytes),
+    "file size": lambda r: format_bytes(r.size_bytes),
+}
+
+
+def _table(report: "BenchmarkReport", title: str, columns: Mapping[str, Callable[..., str]]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("file", overflow="fold", min_width=12)
+    for column in ("threads", *columns):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in report.latencies:
+        table.add_row(Text(row.file), str(row.threads), *(show(row) for show in columns.values()))
+    return table
