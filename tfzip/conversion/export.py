@@ -18,7 +18,7 @@ from tfzip.conversion.diagnosis import explain
 from tfzip.conversion.preparation import layer_paths
 from tfzip.conversion.signature import file_signature
 from tfzip.conversion.trace import fixed_inputs, trace
-from tfzip.errors import ConversionError, OptionError, SandboxError, did_you_mean
+from tfzip.errors import ConversionError, OptionError, SandboxError
 from tfzip.sandbox import resolve, run_isolated
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.batches import calibration_samples
@@ -171,11 +171,9 @@ def _checked_options(
             " calibration=x_train[:256], or --calibration on the command line."
         )
     own = f"int{scheme.activations.bits}" if scheme.needs_calibration else "float32"
-    if io not in (None, own, "float32"):
-        raise OptionError(
-            f"io must be {own!r} or 'float32' for scheme {scheme.name!r}.{did_you_mean(io, (own, 'float32'))}"
-            f" Received: {io!r}."
-        )
+    allowed = dict.fromkeys((own, "float32"))
+    if io is not None and io not in allowed:
+        raise OptionError(f"io must be {' or '.join(allowed)} for scheme {scheme.name!r}. Received: {io!r}.")
     return io or own
 
 
