@@ -12,12 +12,14 @@ from tfzip.artifact import Artifact, TensorSpec
 from tfzip.errors import DataError, ModelError, OptionError
 from tfzip.graph.flatten import flatten
 from tfzip.runtime.divergence import compare_ops, scheme_of
-from tfzip.runtime.numbers import dequantize, lsb_distance, ulp_distance
+from tfzip.runtime.numbers import dequantize, lsb_distance, saturated, ulp_distance
 from tfzip.runtime.parity import OpParity, OutputParity, ParityReport
 from tfzip.runtime.reference import Reference, match_names
 from tfzip.runtime.replay import FileRunner
 from tfzip.runtime.samples import by_name, read_batches
 from tfzip.runtime.scores import Quality, Task, agreement, score, task_of
+from tfzip.runtime.session import existing_file
+from tfzip.sources.data import load_data, num_rows, take_rows
 from tfzip.sources.models import load_model
 
 TRACED_SAMPLES = 4
@@ -64,13 +66,44 @@ def compare(
     """
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1. Received: {batch_size}.")
+    path = existing_file(artifact)
     reference = Reference(model if isinstance(model, keras.Model) else load_model(model))
-    with FileRunner(artifact) as runner:
+    with FileRunner(path) as runner:
         run = _Comparison(reference, runner)
         run.all_batches(inputs, targets, batch_size)
         outputs = tuple(run.output_parity(spec, seed) for spec in runner.outputs)
         ops, total, scheme, note = run.op_parity()
-    return ParityReport(runner.path, scheme, run.samples, outputs, ops, total, note)
+    return ParityReport(path, scheme, run.samples, outputs, ops, total, note)
+
+
+def compare_spec(
+    model: str,
+    path: str,
+    data: str,
+    *,
+    samples: int | None = None,
+    divide_by: float = 1.0,
+    unsafe: bool = False,
+    **options: Any,
+) -> ParityReport:
+    """Loads what the names mean and compares; meant to be run in a child.
+
+    Args:
+        model: A `.keras`, `.h5`, SavedModel folder or `package.module:function`.
+        path: The .tflite.
+        data: As for `tfzip.load_data`; its targets are used if it has any.
+        samples: Number of rows to draw at random by `seed`. Defaults to all.
+        divide_by: What every input is divided by. Defaults to 1.
+        unsafe: Allow code inside the model file. Defaults to False.
+        **options: As for `compare`.
+    """
+    existing_file(path)
+    loaded = load_data(data, divide_by=divide_by)
+    x, y = loaded.x, loaded.y
+    if samples is not None and samples < num_rows(x):
+        rows = np.random.default_rng(options.get("seed", 0)).permutation(num_rows(x))[:samples]
+        x, y = take_rows(x, rows), None if y is None else y[rows]
+    return compare(load_model(model, unsafe=unsafe), path, x, y, **options)
 
 
 class _Comparison:
@@ -107,7 +140,8 @@ class _Comparison:
         ours, held = self.ours[name], self.theirs[spec.name]
         theirs = dequantize(held, spec)
         distance, unit = _distance(ours, held, spec)
-        gap = np.abs(theirs.astype(np.float64) - ours.astype(np.float64))
+        with np.errstate(invalid="ignore"):
+            gap = np.nan_to_num(np.abs(theirs.astype(np.float64) - ours.astype(np.float64)), nan=np.inf)
         targets = self.targets.get(name)
         task = task_of(ours, targets)
         return OutputParity(
@@ -119,6 +153,7 @@ class _Comparison:
             max_abs=float(np.max(gap)),
             max_relative=_ratio(float(np.max(gap)), float(np.max(np.abs(ours)))),
             cosine=_cosine(ours, theirs),
+            saturated=float(np.mean(saturated(ours, spec))),
             agreement=None if task in (None, "values") else agreement(ours, theirs, task),
             quality=_quality(ours, theirs, targets, task, seed),
         )
@@ -157,7 +192,7 @@ class _Comparison:
 
 
 def _distance(ours: NDArray[Any], held: NDArray[Any], spec: TensorSpec) -> tuple[NDArray[np.float64], str]:
-    if held.shape != ours.shape:
+    if held.shape != ours.shape or not held.size:
         raise DataError(
             f"Output {spec.name!r} has the shape {held.shape} in the file and {ours.shape} in the model."
             " Is it this model's file?"
@@ -192,6 +227,6 @@ def _ratio(part: float, whole: float) -> float:
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
     first, second = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
-    if lengths == 0.0:
+    if lengths == 0.0 or not np.isfinite(lengths):
         return 1.0 if np.array_equal(first, second) else 0.0
     return float(np.clip(np.dot(first, second) / lengths, -1.0, 1.0))

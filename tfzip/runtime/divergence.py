@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tfzip.artifact import TensorSpec
 from tfzip.graph.flat_graph import FlatGraph, TensorRef
 from tfzip.runtime.matching import Match, layers_between, match_ops
-from tfzip.runtime.numbers import dequantize, sqnr_db
+from tfzip.runtime.numbers import dequantize, saturated, sqnr_db
 from tfzip.runtime.parity import OpParity
 from tfzip.runtime.replay import FileGraph, FileRunner
 
@@ -32,13 +32,16 @@ class _Energies:
     accumulated_signal: float = 0.0
     accumulated_noise: float = 0.0
     count: int = 0
+    saturated: int = 0
 
-    def add(self, held: Array, expected: Array, untouched: Array) -> None:
+    def add(self, held: Array, expected: Array, untouched: Array, spec: TensorSpec) -> None:
+        self.saturated += int(np.sum(saturated(expected, spec)))
         held, expected, untouched = (a.astype(np.float64) for a in (held, expected, untouched))
-        self.signal += float(np.sum(expected**2))
-        self.noise += float(np.sum((held - expected) ** 2))
-        self.accumulated_signal += float(np.sum(untouched**2))
-        self.accumulated_noise += float(np.sum((held - untouched) ** 2))
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.signal += float(np.sum(expected**2))
+            self.noise += float(np.sum((held - expected) ** 2))
+            self.accumulated_signal += float(np.sum(untouched**2))
+            self.accumulated_noise += float(np.sum((held - untouched) ** 2))
         self.count += held.size
 
 
@@ -48,6 +51,7 @@ class _Pass:
 
     graph: FlatGraph
     held: Mapping[int, Array]
+    specs: Mapping[int, TensorSpec]
     untouched: dict[int, Array]
     forced: dict[int, Array]
     left: dict[int, int] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class _Pass:
         held = self.held.get(tensor)
         expected = self.forced[tensor]
         if held is not None and held.shape == expected.shape:
-            energies[tensor].add(held, expected, self.untouched[tensor])
+            energies[tensor].add(held, expected, self.untouched[tensor], self.specs[tensor])
             self.forced[tensor] = held.astype(expected.dtype)
 
     def _forget(self, read: Sequence[int]) -> None:
@@ -104,6 +108,7 @@ def compare_ops(
     file = runner.graph()
     matches = match_ops(file, graph, outputs)
     energies = {match.value: _Energies() for match in matches}
+    specs = {match.value: file.tensors[match.tensor] for match in matches}
     rows = len(untouched_inputs[0])
     step = _rows_at_once(file, matches, rows)
     for start in range(0, rows, step):
@@ -115,7 +120,7 @@ def compare_ops(
             if m.tensor in traced
         }
         given = {i: np.asarray(a[part]) for i, a in zip(graph.input_ids(), untouched_inputs, strict=True)}
-        _Pass(graph, values, dict(given), dict(given)).run(energies)
+        _Pass(graph, values, specs, dict(given), dict(given)).run(energies)
     scheme = scheme_of(file)
     known = {match.value for match in matches if energies[match.value].count}
     found = [
@@ -155,6 +160,7 @@ def _parity(
         sqnr_db=ratio,
         accumulated_sqnr_db=sqnr_db(energies.accumulated_signal, energies.accumulated_noise),
         rms_lsb=rms_lsb,
+        saturated=energies.saturated / energies.count,
         allowed_db=ALLOWED_DB[scheme],
         diverges=worse,
     )

@@ -33,6 +33,8 @@ def tango_interval(gained: int, lost: int, samples: int, z: float = _Z) -> tuple
 
 def bootstrap_interval(differences: NDArray[Any], seed: int) -> tuple[float, float]:
     """Returns the percentile interval of the mean of paired differences (Efron 1979)."""
+    if not np.isfinite(differences).all():
+        return float("inf"), float("inf")
     rng, count = np.random.default_rng(seed), len(differences)
     means = [np.mean(differences[rng.integers(0, count, count)]) for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

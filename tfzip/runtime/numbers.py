@@ -63,6 +63,16 @@ def dequantize(array: ArrayLike, spec: TensorSpec) -> NDArray[Any]:
     return (values.astype(np.int64) - spec.zero_point).astype(np.float32) * _checked_scale(spec)
 
 
+def saturated(expected: ArrayLike, spec: TensorSpec) -> NDArray[np.bool_]:
+    """Returns where values lie outside what an integer tensor with a scale can hold; False for others."""
+    values = np.asarray(expected)
+    if spec.scale == 0.0 or not np.issubdtype(np.dtype(spec.dtype), np.integer):
+        return np.zeros(values.shape, np.bool_)
+    limits, scale = np.iinfo(spec.dtype), float(_checked_scale(spec))
+    low, high = ((limit - spec.zero_point) * scale for limit in (limits.min - 0.5, limits.max + 0.5))
+    return np.asarray((values < low) | (values > high))
+
+
 def lsb_distance(held: ArrayLike, expected: ArrayLike, spec: TensorSpec) -> NDArray[np.float64]:
     """Returns by how many steps of its grid a tensor misses the nearest representation of what is expected.
 

@@ -5,14 +5,9 @@ import io
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfzip.runtime.scores import Quality
-from tfzip.units import format_fraction
-
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
 
 _WIDTH = 110
 
@@ -30,6 +25,7 @@ class OutputParity:
         max_abs: Largest absolute difference of the real values.
         max_relative: `max_abs` as a fraction of the model's largest magnitude.
         cosine: Cosine similarity over all samples; 1.0 for equal directions.
+        saturated: Fraction of the model's values outside the output's grid, which count as its nearest end.
         agreement: Fraction of equal decisions (top-1, or yes and no); None for a regression.
         quality: Scores against targets; None without targets.
     """
@@ -42,6 +38,7 @@ class OutputParity:
     max_abs: float
     max_relative: float
     cosine: float
+    saturated: float = 0.0
     agreement: float | None = None
     quality: Quality | None = None
 
@@ -58,6 +55,7 @@ class OpParity:
         sqnr_db: Signal to noise ratio of this step alone: the layers are given the file's own values.
         accumulated_sqnr_db: The same against the untouched model, with all noise from before.
         rms_lsb: Root mean square error of this step in steps of the integer grid; None for floats.
+        saturated: Fraction of the expected values outside the integer grid.
         allowed_db: Least `sqnr_db` that the scheme explains.
         diverges: Whether the step is worse than its scheme allows.
     """
@@ -69,6 +67,7 @@ class OpParity:
     sqnr_db: float
     accumulated_sqnr_db: float
     rms_lsb: float | None
+    saturated: float
     allowed_db: float
     diverges: bool
 
@@ -117,94 +116,16 @@ class ParityReport:
         """Returns the report as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
-    def __rich__(self) -> "Group":
-        from rich.console import Group
-
-        parts: list[Any] = [_outputs_table(self)]
-        if any(output.quality for output in self.outputs):
-            parts.append(_quality_table(self))
-        if self.ops:
-            parts.append(_ops_table(self))
-        return Group(*parts, _verdict(self))
-
     def __str__(self) -> str:
         from rich.console import Console
 
+        from tfzip.runtime.parity_tables import tables
+
         buffer = io.StringIO()
-        Console(file=buffer, width=_WIDTH).print(self)
+        console = Console(file=buffer, width=_WIDTH)
+        for part in tables(self):
+            console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
         return buffer.getvalue().rstrip()
-
-
-def _outputs_table(report: ParityReport) -> "Table":
-    from rich.table import Table
-
-    table = Table(title=f"{report.path} ({report.scheme}) against its model, {report.samples} samples")
-    for heading in ("output", "type", "max difference", "mean", "max abs", "relative", "cosine", "agreement"):
-        table.add_column(heading, justify="left" if heading in ("output", "type") else "right")
-    for o in report.outputs:
-        table.add_row(
-            o.name,
-            o.dtype,
-            f"{o.max_difference:.6g} {o.unit}",
-            f"{o.mean_difference:.4g}",
-            f"{o.max_abs:.3g}",
-            f"{o.max_relative:.2g}",
-            f"{o.cosine:.6f}",
-            "" if o.agreement is None else format_fraction(o.agreement),
-        )
-    return table
-
-
-def _quality_table(report: ParityReport) -> "Table":
-    from rich.table import Table
-
-    table = Table(title="Against the targets (difference: file minus model)")
-    for heading in ("output", "metric", "model", "file", "difference", "95 % interval", "verdict"):
-        table.add_column(heading, justify="right" if heading in ("model", "file", "difference") else "left")
-    for o in report.outputs:
-        if (q := o.quality) is not None:
-            show = format_fraction if q.metric == "accuracy" else "{:.5g}".format
-            interval = f"{show(q.low)} to {show(q.high)}"
-            table.add_row(
-                o.name, q.metric, show(q.model), show(q.file), show(q.difference), interval, q.verdict
-            )
-    methods = {o.quality.method for o in report.outputs if o.quality}
-    table.caption = f"Interval: {'; '.join(sorted(methods))}."
-    return table
-
-
-def _ops_table(report: ParityReport) -> "Table":
-    from rich.table import Table
-
-    table = Table(title=f"Operations ({len(report.ops)} of {report.ops_total} have a layer's value)")
-    for heading in ("#", "operation", "layers", "type", "SQNR dB", "accumulated dB", "rms LSB", ""):
-        table.add_column(
-            heading, justify="right" if heading == "#" or heading.endswith(("dB", "LSB")) else "left"
-        )
-    for op in report.ops:
-        table.add_row(
-            str(op.index),
-            op.op,
-            " + ".join(op.layers),
-            op.dtype,
-            f"{op.sqnr_db:.1f}",
-            f"{op.accumulated_sqnr_db:.1f}",
-            "" if op.rms_lsb is None else f"{op.rms_lsb:.2f}",
-            f"diverges (allowed {op.allowed_db:g})" if op.diverges else "",
-        )
-    return table
-
-
-def _verdict(report: ParityReport) -> str:
-    first = report.first_divergent_op
-    if first is not None:
-        return (
-            f"First divergent operation: #{first.index} {first.op}, layer {' + '.join(first.layers)}:"
-            f" SQNR {first.sqnr_db:.1f} dB, {report.scheme} allows {first.allowed_db:g} dB."
-        )
-    if report.note:
-        return f"Operations were not compared: {report.note}"
-    return f"No operation diverges beyond what {report.scheme} allows."
 
 
 def _json_ready(value: Any) -> Any:

@@ -20,6 +20,10 @@ Arrays = dict[str, NDArray[Any]]
 DEADLINE_S = 60.0
 DEADLINE_PER_SAMPLE_S = 10.0
 MEMORY_BYTES = 6 << 30
+_NUMBERS = (
+    *("float16", "float32", "float64", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
 
 
 class FileGraph(NamedTuple):
@@ -56,6 +60,8 @@ class FileRunner:
     def __enter__(self) -> Self:
         try:
             self.inputs, self.outputs = self._call("describe", samples=1)
+            for spec in (*self.inputs, *self.outputs):
+                _check_comparable(self.path, spec)
         except BaseException:
             self._child.close()
             raise
@@ -91,7 +97,16 @@ class FileRunner:
         try:
             return self._child.call(f"{__name__}:{function}", self.path, *args, timeout_s=limit_s)
         except SandboxError as error:
-            raise FileFormatError(f"{self.path} cannot be run safely: {error}") from error
+            reason = " ".join(str(error).split())
+            raise FileFormatError(f"{self.path} cannot be run: {reason}") from error
+
+
+def _check_comparable(path: str, spec: TensorSpec) -> None:
+    if spec.dtype not in _NUMBERS or not 0.0 <= spec.scale < float("inf"):
+        raise FileFormatError(
+            f"{path} has the tensor {spec.name!r} of type {spec.dtype} and scale {spec.scale}; inputs and"
+            f" outputs must be of {', '.join(_NUMBERS)} and a finite scale. Convert the model again."
+        )
 
 
 def describe(path: str) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

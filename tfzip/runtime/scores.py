@@ -150,8 +150,8 @@ def _hits(
 def _errors(outputs: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     if outputs.size != targets.size:
         raise DataError(f"Targets of shape {targets.shape} do not fit outputs of shape {outputs.shape}.")
-    gap = outputs.astype(np.float64) - targets.reshape(outputs.shape)
-    return np.asarray(np.abs(gap).reshape(len(gap), -1).mean(axis=1), np.float64)
+    gap = np.abs(outputs.astype(np.float64) - targets.reshape(outputs.shape))
+    return np.asarray(np.nan_to_num(gap, nan=np.inf).reshape(len(gap), -1).mean(axis=1), np.float64)
 
 
 def _task_of_outputs(outputs: NDArray[Any]) -> Task | None:

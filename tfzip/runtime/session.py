@@ -165,15 +165,21 @@ def open_session(
     """
     if threads < 1:
         raise OptionError(f"threads must be at least 1. Received: {threads}.")
-    where = os.fspath(path)
-    if not Path(where).is_file():
-        raise FileFormatError(f"There is no .tflite file at {where}. Check the path.")
+    where = existing_file(path)
     chosen = first_installed() if runtime is None else runtimes.get(runtime)
     with _as_format_error(where, f"cannot be opened by {runtimes.name_of(chosen)}"):
         interpreter = chosen.interpreter(
             where, threads=threads, delegates=delegates and not keep_tensors, keep_tensors=keep_tensors
         )
     return Session(where, chosen, interpreter, keep_tensors)
+
+
+def existing_file(path: str | os.PathLike[str]) -> str:
+    """Returns the path as text, or raises `FileFormatError` when no file is there."""
+    where = os.fspath(path)
+    if not Path(where).is_file():
+        raise FileFormatError(f"There is no .tflite file at {where}. Check the path.")
+    return where
 
 
 def first_installed() -> Runtime:

@@ -1,0 +1,164 @@
+"""Says what is in a file, and what a runtime makes of it, without letting the file hurt anyone."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+from tfzip.artifact import sha256_of
+from tfzip.errors import FileFormatError, SandboxError, TfzipError
+from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
+from tfzip.sandbox import Sandbox
+from tfzip.schemes import SCHEMES
+from tfzip.tflite import FileGraph, audit, read, read_metadata
+from tfzip.tflite.file_graph import BITS_OF, Subgraph, Tensor
+from tfzip.tflite.macs import macs_of
+from tfzip.tflite.naming import layer_of_operator
+from tfzip.tflite.sparsity import zero_fraction
+
+TIMEOUT_S = 60.0
+MEMORY_BYTES = 6 << 30
+_PROBE = "tfzip.runtime.runtimes.probe"
+
+
+def inspect(path: str | os.PathLike[str], *, child: Sandbox | None = None) -> FileReport:
+    """Says what is in a .tflite: operations, formats, costs, findings, and what the runtime makes of it.
+
+    Everything happens in a child process with a deadline and a cap on memory, so that no file can hurt the
+    caller. A file that reads well and that the runtime refuses still gets a report, with the reason in
+    `refusal`.
+
+    Args:
+        path: The file.
+        child: Where to work, for many files in turn. Defaults to a new child.
+
+    Raises:
+        FileFormatError: The file does not exist, is no .tflite, or is damaged.
+
+    Example:
+        >>> report = tfzip.inspect("model.tflite")
+        >>> report.arena_bytes, report.xnnpack_macs_fraction
+    """
+    if child is not None:
+        return _inspect(os.fspath(path), child)
+    with Sandbox(timeout_s=TIMEOUT_S, memory_bytes=MEMORY_BYTES) as own:
+        return _inspect(os.fspath(path), own)
+
+
+def _inspect(path: str, child: Sandbox) -> FileReport:
+    try:
+        report: FileReport = child.call(f"{__name__}:static_report", path)
+    except SandboxError as error:
+        raise FileFormatError(f"{path} cannot be read: {_reason(error)}. Export or copy it again.") from error
+    try:
+        taken: tuple[int, ...] = child.call(f"{_PROBE}:delegated_ops", path)
+    except TfzipError as error:
+        return dataclasses.replace(report, refusal=_reason(error))
+    return _with_runtime(report, taken, _arena(report, child))
+
+
+def _arena(report: FileReport, child: Sandbox) -> int | None:
+    """Returns the planned memory, or None when the reference kernels do not take the file."""
+    computed = [t.index for t in report.tensors[0] if not t.is_constant and t.dtype in BITS_OF]
+    try:
+        planned: int = child.call(f"{_PROBE}:arena_bytes", report.path, computed)
+    except TfzipError:
+        return None
+    return planned
+
+
+def _with_runtime(report: FileReport, taken: Sequence[int], arena: int | None) -> FileReport:
+    main = [op for op in report.ops if op.subgraph == 0]
+    others = [op for op in report.ops if op.subgraph != 0]
+    placed = [
+        dataclasses.replace(op, runs_on="xnnpack" if op.index in set(taken) else "builtin") for op in main
+    ]
+    macs = sum(op.macs for op in main)
+    on_xnnpack = sum(op.macs for op in placed if op.runs_on == "xnnpack")
+    return dataclasses.replace(
+        report,
+        ops=(*placed, *others),
+        arena_bytes=arena,
+        xnnpack_macs_fraction=on_xnnpack / macs if macs else None,
+    )
+
+
+def _reason(error: TfzipError) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def static_report(path: str) -> FileReport:
+    """Reads what needs no runtime; called in a child, whose deadline bounds it on hostile files."""
+    graph, metadata = read(path), read_metadata(path)
+    scheme = metadata.get("scheme", "")
+    layers = _layers(metadata)
+    constants = {t.data_offset: t for s in graph.subgraphs for t in s.tensors if t.size_bytes}
+    zeros = {offset: zero_fraction(graph, tensor) for offset, tensor in constants.items()}
+    ops = _op_reports(graph, layers, zeros)
+    return FileReport(
+        path=path,
+        size_bytes=graph.size_bytes,
+        sha256=sha256_of(path),
+        scheme=scheme,
+        metadata={key: value for key, value in metadata.items() if key != "layers"},
+        signatures=graph.signatures,
+        tensors=tuple(tuple(_tensor_report(t, zeros) for t in s.tensors) for s in graph.subgraphs),
+        ops=ops,
+        weights_bytes=sum(tensor.size_bytes for tensor in constants.values()),
+        macs=sum(op.macs for op in ops),
+        findings=audit(graph, scheme if scheme in SCHEMES else "float32", layers),
+    )
+
+
+def _layers(metadata: Mapping[str, str]) -> list[str]:
+    """Returns the layers' paths that export recorded; a file that was tampered with has none."""
+    try:
+        layers = json.loads(metadata.get("layers", "[]"))
+    except (ValueError, RecursionError):
+        return []
+    return [path for path in layers if isinstance(path, str)] if isinstance(layers, list) else []
+
+
+def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, float]) -> tuple[OpReport, ...]:
+    return tuple(
+        _op_report(number, subgraph, index, layers, zeros)
+        for number, subgraph in enumerate(graph.subgraphs)
+        for index in range(len(subgraph.operators))
+    )
+
+
+def _op_report(
+    number: int, subgraph: Subgraph, index: int, layers: Sequence[str], zeros: Mapping[int, float]
+) -> OpReport:
+    operator = subgraph.operators[index]
+    read_by = subgraph.tensors_of(operator.inputs)
+    weights = [tensor for tensor in read_by if tensor.is_constant]
+    largest = max(weights, key=lambda tensor: tensor.size_bytes, default=None)
+    return OpReport(
+        subgraph=number,
+        index=index,
+        op=operator.name,
+        layer=layer_of_operator(subgraph, operator, layers) or "",
+        inputs=tuple(tensor.index for tensor in read_by if not tensor.is_constant),
+        outputs=operator.outputs,
+        weights=tuple(tensor.index for tensor in weights),
+        weights_bytes=sum(tensor.size_bytes for tensor in weights),
+        macs=macs_of(subgraph, operator),
+        sparsity=zeros.get(largest.data_offset, 0.0) if largest else 0.0,
+        options=operator.options,
+    )
+
+
+def _tensor_report(tensor: Tensor, zeros: Mapping[int, float]) -> TensorReport:
+    return TensorReport(
+        index=tensor.index,
+        name=tensor.name,
+        shape=tensor.shape_signature,
+        dtype=tensor.dtype,
+        scale=max(tensor.scales, default=0.0),
+        zero_point=tensor.zero_points[0] if tensor.zero_points else 0,
+        num_scales=len(tensor.scales),
+        size_bytes=tensor.size_bytes if tensor.is_constant else tensor.dense_bytes,
+        is_constant=tensor.is_constant,
+        sparsity=zeros.get(tensor.data_offset, 0.0) if tensor.size_bytes else 0.0,
+    )

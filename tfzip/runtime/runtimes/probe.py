@@ -1,0 +1,90 @@
+"""Facts about a file that only a runtime knows: what a delegate takes, and how memory is planned.
+
+To be called in a child process, since a damaged file can crash an interpreter.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from tfzip.errors import FileFormatError
+from tfzip.runtime.session import SessionOp, first_installed, open_session
+
+DELEGATE = "DELEGATE"
+
+
+def delegated_ops(path: str) -> tuple[int, ...]:
+    """Returns the operations of the main graph that XNNPACK takes, by their number in the file.
+
+    Raises:
+        FileFormatError: The runtime refuses the file.
+        MissingDependencyError: No runtime is installed.
+    """
+    listed = open_session(path).ops()
+    return in_partitions(listed)
+
+
+def in_partitions(ops: Sequence[SessionOp]) -> tuple[int, ...]:
+    """Returns the operations that the delegates in a list replace.
+
+    An interpreter lists the file's operations and then one `DELEGATE` for each partition, of which it knows
+    only what goes in and what comes out. The partition is what is met between them, backwards from the
+    outputs.
+    """
+    own = [op for op in ops if op.name != DELEGATE]
+    writer = {index: op for op in own for index in op.outputs if index >= 0}
+    taken: set[int] = set()
+    for delegate in (op for op in ops if op.name == DELEGATE):
+        given, reached = set(delegate.inputs), list(delegate.outputs)
+        while reached:
+            op = writer.get(reached.pop())
+            if op is not None and op.index not in taken:
+                taken.add(op.index)
+                reached += [index for index in op.inputs if index not in given]
+    return tuple(sorted(taken))
+
+
+def arena_bytes(path: str, tensors: Iterable[int]) -> int:
+    """Returns the bytes that the runtime plans for values between the main graph's operations.
+
+    The reference kernels are asked, which need no scratch memory, so it is the plan for the tensors alone:
+    inputs, outputs and what lies between, sharing memory where lifetimes allow. Tensors whose size is known
+    only at run time do not count, nor do the bodies of loops.
+
+    Args:
+        path: The file.
+        tensors: Numbers of the main graph's tensors that are computed and hold numbers.
+
+    Raises:
+        FileFormatError: The runtime refuses the file.
+        MissingDependencyError: No runtime is installed.
+    """
+    api = first_installed().load()
+    try:
+        interpreter = api.Interpreter(
+            model_path=path, experimental_op_resolver_type=api.OpResolverType.BUILTIN_REF
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise FileFormatError(f"{path} cannot be planned: {' '.join(str(error).split())}.") from error
+    spans = []
+    for index in tensors:
+        try:
+            view = interpreter.tensor(index)()
+        except ValueError:  # its size is not known yet, so it has no memory
+            continue
+        spans.append((view.__array_interface__["data"][0], view.nbytes))
+    return _covered(spans)
+
+
+def _covered(spans: Sequence[tuple[int, int]]) -> int:
+    """Returns the length of the memory that (address, size) pairs lie in, without the room between arenas.
+
+    Within an arena no hole is bigger than everything in it; what is farther apart was allocated apart.
+    """
+    widest_hole = sum(size for _, size in spans)
+    total, end = 0, None
+    for begin, size in sorted(spans):
+        if end is None or begin - end > widest_hole:
+            total, end = total + size, begin + size
+        elif begin + size > end:
+            total, end = total + begin + size - end, begin + size
+    return total
