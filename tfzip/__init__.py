@@ -9,6 +9,7 @@ from typing import Any
 from tfzip.version import __version__
 
 _HOME = {
+    "inspect": "tfzip.runtime.inspect",
     "PruningCallback": "tfzip.pruning.callback",
     "PruningWindow": "tfzip.pruning.window",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",

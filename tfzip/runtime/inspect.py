@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from tfzip.artifact import sha256_of
 from tfzip.errors import FileFormatError, SandboxError, TfzipError
 from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
+from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
 from tfzip.schemes import SCHEMES
 from tfzip.tflite import FileGraph, audit, read, read_metadata
@@ -73,6 +74,7 @@ def _with_runtime(report: FileReport, taken: Sequence[int], arena: int | None) -
     placed = [
         dataclasses.replace(op, runs_on="xnnpack" if op.index in set(taken) else "builtin") for op in main
     ]
+    runtime = first_installed()
     macs = sum(op.macs for op in main)
     on_xnnpack = sum(op.macs for op in placed if op.runs_on == "xnnpack")
     return dataclasses.replace(
@@ -80,6 +82,7 @@ def _with_runtime(report: FileReport, taken: Sequence[int], arena: int | None) -
         ops=(*placed, *others),
         arena_bytes=arena,
         xnnpack_macs_fraction=on_xnnpack / macs if macs else None,
+        runtime=f"{runtime.package} {runtime.version()}",
     )
 
 

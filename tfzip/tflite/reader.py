@@ -5,6 +5,7 @@ never a crash: bounds are checked in `tfzip.tflite.flat`, and every index is che
 follows it.
 """
 
+import math
 import mmap
 import os
 import struct
@@ -19,6 +20,7 @@ from tfzip.tflite.flat import Bytes, Table, root_of
 _CUSTOM = 32
 _VERSION = 3
 _MAX_RANK = 64
+_MAX_ELEMENTS = 1 << 48
 
 
 def read(path: str | os.PathLike[str]) -> FileGraph:
@@ -105,8 +107,8 @@ def _subgraph(table: Table, codes: list[tuple[str, bool]], buffers: list[tuple[i
 
 def _tensor(index: int, table: Table, buffers: list[tuple[int, int]]) -> Tensor:
     shape = tuple(table.array(0, "i4").tolist())
-    if len(shape) > _MAX_RANK or any(dimension < 0 for dimension in shape):
-        raise FileFormatError(f"tensor {index} has the shape {shape[:_MAX_RANK]}")
+    if len(shape) > _MAX_RANK or min(shape, default=0) < 0 or math.prod(shape) > _MAX_ELEMENTS:
+        raise FileFormatError(f"tensor {index} has the impossible shape {shape[:_MAX_RANK]}")
     offset, size_bytes = buffers[_checked(table.number(2, "I"), len(buffers), "buffer")]
     quantization = table.table(4)
     scales = tuple(quantization.array(2, "f4").tolist()) if quantization else ()

@@ -1,0 +1,138 @@
+"""`tfzip inspect`: operations, formats, costs and findings of a file, read in a child process."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfzip.units import format_bytes, format_count, format_fraction
+
+if TYPE_CHECKING:
+    from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
+
+_WIDTH = 100
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("--tensors", is_flag=True, help="List every tensor: type, shape, scale, bytes, zeros.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(file: str, tensors: bool, as_json: bool) -> None:
+    """Show what is in FILE: operations, layers, formats, costs, and what XNNPACK takes."""
+    from tfzip.runtime.inspect import inspect
+
+    report = inspect(file)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _print(report, tensors)
+
+
+def _print(report: "FileReport", tensors: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_WIDTH)
+    console.print(_table(_OP_COLUMNS, (_op_row(report, op) for op in report.ops)))
+    if tensors:
+        for number, subgraph in enumerate(report.tensors):
+            title = "Tensors" if number == 0 else f"Tensors of subgraph {number}"
+            console.print(_table(_TENSOR_COLUMNS, (_tensor_row(t) for t in subgraph), title))
+    for name, value in _facts(report):
+        console.print(f"{name:<11}{_shown(value)}", soft_wrap=True)
+    if report.findings:
+        rows = ((f.kind, f.op, f.layer, f.cost) for f in report.findings)
+        console.print(_table(_FINDING_COLUMNS, rows, "\nFindings"))
+
+
+_OP_COLUMNS = ("#", "op", "layer", "output", "scale", ">weights", ">MACs", ">zeros", "runs on")
+_TENSOR_COLUMNS = ("#", "tensor", "type", "shape", ">scale", ">zero point", ">bytes", ">zeros")
+_FINDING_COLUMNS = ("finding", "op", "layer", "cost")
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Any:
+    """Returns a table that folds its names; a column marked `>` is of numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        numbers = column.startswith(">")
+        table.add_column(
+            column.lstrip(">"), justify="right" if numbers else "left", overflow="fold", no_wrap=numbers
+        )
+    for row in rows:
+        table.add_row(*(Text(_shown(cell)) for cell in row))
+    return table
+
+
+def _shown(text: str) -> str:
+    """Replaces what a terminal would obey; names come from files of unknown origin."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _op_row(report: "FileReport", op: "OpReport") -> Sequence[str]:
+    tensors = report.tensors[op.subgraph]
+    outputs = [tensors[index] for index in op.outputs if index >= 0]
+    return (
+        str(op.index) if op.subgraph == 0 else f"{op.subgraph}:{op.index}",
+        op.op,
+        op.layer,
+        "\n".join(f"{tensor.dtype} {_shape(tensor.shape)}" for tensor in outputs),
+        _scale(outputs[0]) if outputs else "",
+        format_bytes(op.weights_bytes) if op.weights_bytes else "",
+        format_count(op.macs) if op.macs else "",
+        format_fraction(op.sparsity) if op.sparsity else "",
+        op.runs_on,
+    )
+
+
+def _tensor_row(tensor: "TensorReport") -> Sequence[str]:
+    return (
+        str(tensor.index),
+        tensor.name.split(";")[0],
+        f"{tensor.dtype} constant" if tensor.is_constant else tensor.dtype,
+        _shape(tensor.shape),
+        _scale(tensor),
+        str(tensor.zero_point) if tensor.num_scales else "",
+        format_bytes(tensor.size_bytes),
+        format_fraction(tensor.sparsity) if tensor.sparsity else "",
+    )
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join("?" if dimension < 0 else str(dimension) for dimension in shape) or "scalar"
+
+
+def _scale(tensor: "TensorReport") -> str:
+    if not tensor.num_scales:
+        return ""
+    channels = f" ({tensor.num_scales})" if tensor.num_scales > 1 else ""
+    return f"{tensor.scale:.4g}{channels}"
+
+
+def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
+    yield "File", f"{report.path}, {format_bytes(report.size_bytes)}"
+    yield "Scheme", report.scheme or "not recorded"
+    for signature in report.signatures:
+        tensors = report.tensors[signature.subgraph]
+        for side, names in (("Input", signature.inputs), ("Output", signature.outputs)):
+            for name, index in names.items():
+                yield side, f"{name}: {tensors[index].dtype} {_shape(tensors[index].shape)}"
+    yield "Weights", format_bytes(report.weights_bytes)
+    yield "MACs", format_count(report.macs)
+    yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)
+    if report.xnnpack_macs_fraction is not None:
+        yield "XNNPACK", f"{format_fraction(report.xnnpack_macs_fraction)} of MACs, {_fallback(report.ops)}"
+    if report.refusal:
+        yield "Refused", report.refusal
+    for name, value in report.metadata.items():
+        if value and name != "scheme":
+            yield "Metadata", f"{name}: {value}"
+
+
+def _fallback(ops: Sequence["OpReport"]) -> str:
+    names = sorted({op.op for op in ops if op.runs_on == "builtin"})
+    return f"not {', '.join(names)}" if names else "every operation"
