@@ -135,4 +135,5 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
 
 def _fallback(ops: Sequence["OpReport"]) -> str:
     names = sorted({op.op for op in ops if op.runs_on == "builtin"})
-    return f"not {', '.join(names)}" if names else "every operation"
+    unknown = "; unknown inside loops" if any(not op.runs_on for op in ops) else ""
+    return (f"not {', '.join(names)}" if names else "every operation") + unknown

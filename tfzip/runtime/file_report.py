@@ -54,7 +54,7 @@ class OpReport:
         outputs: Numbers of the tensors it writes.
         weights: Numbers of the constants it reads.
         weights_bytes: Their bytes in the file.
-        macs: Multiply-accumulates of one run.
+        macs: Multiply-accumulates of one inference, in the body of a loop over all its turns.
         sparsity: Fraction of zeros in its largest constant.
         runs_on: `"xnnpack"`, `"builtin"`, or empty when the runtime did not say (bodies of loops).
         options: Numeric options, as the schema calls them.
@@ -88,9 +88,11 @@ class FileReport:
         tensors: Tensors of each subgraph.
         ops: Operations of all subgraphs, the main one's first.
         weights_bytes: Bytes of all constants in the file.
-        macs: Multiply-accumulates of one run; the body of a loop counts for one turn.
+        macs: Multiply-accumulates of one inference.
         arena_bytes: Memory the runtime plans for values between operations; None when it did not say.
-        xnnpack_macs_fraction: Fraction of the main graph's `macs` that XNNPACK takes; None when unknown.
+        xnnpack_macs_fraction: Fraction of `macs` that XNNPACK is known to take; of the bodies of loops
+            nothing is known, so they count as not taken. None when the runtime did not say or there are no
+            `macs`.
         findings: What the audit found, for the scheme of the metadata.
         runtime: What was asked about XNNPACK and memory: package and version.
         refusal: Why the runtime does not run the file; empty when it does.

@@ -12,7 +12,8 @@ from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
 from tfzip.schemes import SCHEMES
 from tfzip.tflite import FileGraph, audit, read, read_metadata
-from tfzip.tflite.file_graph import BITS_OF, Subgraph, Tensor
+from tfzip.tflite.file_graph import BITS_OF, Operator, Subgraph, Tensor
+from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
 from tfzip.tflite.naming import layer_of_operator
 from tfzip.tflite.sparsity import zero_fraction
@@ -69,19 +70,19 @@ def _arena(report: FileReport, child: Sandbox) -> int | None:
 
 
 def _with_runtime(report: FileReport, taken: Sequence[int], arena: int | None) -> FileReport:
-    main = [op for op in report.ops if op.subgraph == 0]
-    others = [op for op in report.ops if op.subgraph != 0]
-    placed = [
-        dataclasses.replace(op, runs_on="xnnpack" if op.index in set(taken) else "builtin") for op in main
-    ]
-    runtime = first_installed()
-    macs = sum(op.macs for op in main)
-    on_xnnpack = sum(op.macs for op in placed if op.runs_on == "xnnpack")
+    on_xnnpack, runtime = set(taken), first_installed()
+    ops = tuple(
+        dataclasses.replace(op, runs_on="xnnpack" if op.index in on_xnnpack else "builtin")
+        if op.subgraph == 0
+        else op
+        for op in report.ops
+    )
+    macs = sum(op.macs for op in ops if op.runs_on == "xnnpack")
     return dataclasses.replace(
         report,
-        ops=(*placed, *others),
+        ops=ops,
         arena_bytes=arena,
-        xnnpack_macs_fraction=on_xnnpack / macs if macs else None,
+        xnnpack_macs_fraction=macs / report.macs if report.macs else None,
         runtime=f"{runtime.package} {runtime.version()}",
     )
 
@@ -123,23 +124,28 @@ def _layers(metadata: Mapping[str, str]) -> list[str]:
 
 
 def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, float]) -> tuple[OpReport, ...]:
+    runs = runs_of_subgraphs(graph)
     return tuple(
-        _op_report(number, subgraph, index, layers, zeros)
+        dataclasses.replace(
+            _op_report(subgraph, operator, layers, zeros),
+            subgraph=number,
+            macs=macs_of(subgraph, operator) * runs[number],
+        )
         for number, subgraph in enumerate(graph.subgraphs)
-        for index in range(len(subgraph.operators))
+        for operator in subgraph.operators
     )
 
 
 def _op_report(
-    number: int, subgraph: Subgraph, index: int, layers: Sequence[str], zeros: Mapping[int, float]
+    subgraph: Subgraph, operator: Operator, layers: Sequence[str], zeros: Mapping[int, float]
 ) -> OpReport:
-    operator = subgraph.operators[index]
+    """Describes an operation by itself, as if its subgraph were the main one."""
     read_by = subgraph.tensors_of(operator.inputs)
     weights = [tensor for tensor in read_by if tensor.is_constant]
     largest = max(weights, key=lambda tensor: tensor.size_bytes, default=None)
     return OpReport(
-        subgraph=number,
-        index=index,
+        subgraph=0,
+        index=operator.index,
         op=operator.name,
         layer=layer_of_operator(subgraph, operator, layers) or "",
         inputs=tuple(tensor.index for tensor in read_by if not tensor.is_constant),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tfzip.artifact import Finding
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.tflite.file_graph import BITS_OF, FileGraph, Operator, Subgraph, Tensor
+from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
 from tfzip.tflite.naming import layer_of_operator
 from tfzip.units import format_bytes, format_count
@@ -19,11 +20,12 @@ _CUSTOM = "is not builtin; every program that runs the file has to register a ke
 
 @dataclass(frozen=True)
 class _Place:
-    """An operation, its subgraph and the layer or tensor it is named after."""
+    """An operation, its subgraph, the layer or tensor it is named after, and its runs in one inference."""
 
     subgraph: Subgraph
     operator: Operator
     layer: str
+    runs: int
 
     @property
     def touches_float(self) -> bool:
@@ -52,7 +54,8 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
         Findings, in the order of execution within each kind.
     """
     scheme = get_scheme(scheme)
-    subgraphs = [_places(subgraph, layer_paths) for subgraph in graph.subgraphs]
+    runs = runs_of_subgraphs(graph)
+    subgraphs = [_places(s, layer_paths, times) for s, times in zip(graph.subgraphs, runs, strict=True)]
     everywhere = [place for places in subgraphs for place in places]
     findings = [_foreign(place) for place in everywhere if place.operator.is_custom]
     in_islands: set[int] = set()
@@ -67,12 +70,13 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
     return tuple(findings)
 
 
-def _places(subgraph: Subgraph, layer_paths: Sequence[str]) -> list[_Place]:
+def _places(subgraph: Subgraph, layer_paths: Sequence[str], runs: int) -> list[_Place]:
     return [
         _Place(
             subgraph,
             operator,
             layer_of_operator(subgraph, operator, layer_paths) or _tensor_name(subgraph, operator),
+            runs,
         )
         for operator in subgraph.operators
     ]
@@ -143,8 +147,8 @@ def _connected(places: Sequence[_Place]) -> list[list[_Place]]:
 def _island(island: Sequence[_Place], borders: Mapping[int, set[int]]) -> Finding:
     names = list(dict.fromkeys(place.operator.name for place in island))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    macs = sum(macs_of(place.subgraph, place.operator) for place in island)
-    moved = sum(tensor.dense_bytes for place in island for tensor in place.tensors())
+    macs = sum(place.runs * macs_of(place.subgraph, place.operator) for place in island)
+    moved = sum(place.runs * tensor.dense_bytes for place in island for tensor in place.tensors())
     own = {t.index for place in island if place.subgraph is island[0].subgraph for t in place.tensors()}
     added = {border for index in own for border in borders.get(index, ())}
     count = f"{len(island)} operations" if len(island) > 1 else "1 operation"
