@@ -15,6 +15,7 @@ from tfzip.legacy.door import tf_keras
 from tfzip.legacy.keras2_nodes import Call, calls, is_operation, is_tensor, require_graph
 from tfzip.legacy.layers import LayerConverter
 from tfzip.legacy.operations import apply_operation
+from tfzip.legacy.wrappers import inside
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ def _replay(model: Any, inputs: list[tuple[Any, Any]], converter: LayerConverter
 
 
 def _repeat(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], converter: LayerConverter) -> Any:
-    if is_operation(call.layer):
-        return apply_operation(call.layer, args, kwargs)
+    bare = inside(call.layer)
+    if is_operation(bare):
+        return apply_operation(bare, args, kwargs)
     new: Callable[..., Any] = converter.convert(call.layer)
     given = {key: value for key, value in kwargs.items() if value is not None}
     if isinstance(new, keras.layers.RNN | keras.layers.Bidirectional) and isinstance(args[0], list | tuple):

@@ -14,6 +14,11 @@ def is_wrapper(layer: Any) -> bool:
     return any(base.__module__.split(".")[0] == _PACKAGE for base in type(layer).__mro__)
 
 
+def inside(layer: Any) -> Any:
+    """Returns what a wrapper wraps, or the layer itself when TFMOT did not write it."""
+    return getattr(layer, "layer", layer) if is_wrapper(layer) else layer
+
+
 def unwrap(layer: Any) -> tuple[Any, list[Any]]:
     """Returns the layer inside a pruning or clustering wrapper and its effective weights.
 
