@@ -44,4 +44,4 @@ class FitClock:
 
     def _applied(self) -> int:
         innermost = getattr(self._optimizer, "inner_optimizer", self._optimizer)
-        return int(self._optimizer.iterations) * (innermost.gradient_accumulation_steps or 1)
+        return int(self._optimizer.iterations.numpy()) * (innermost.gradient_accumulation_steps or 1)

@@ -66,8 +66,9 @@ def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[lis
                 kernels.append(Kernel(path, variable))
     for variable in model.weights:
         if id(variable) not in seen:
-            reason = "belongs to a layer that holds other layers, not to a leaf layer"
-            left_out.append(LeftOut(variable.path, tuple(variable.shape), reason))
+            reason = "belongs to a layer that holds other layers, not to a leaf"
+            path = variable.path.removeprefix(f"{model.name}/")
+            left_out.append(LeftOut(path, tuple(variable.shape), reason))
     if not kernels:
         reasons = sorted({f"{one.path} {one.reason}" for one in left_out}) or ["it has no weights"]
         raise OptionError(f"Nothing in model {model.name!r} can be pruned: {'; '.join(reasons[:3])}.")

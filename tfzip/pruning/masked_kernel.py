@@ -43,11 +43,11 @@ class MaskedKernel:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """True where a weight stays."""
-        return np.asarray(keras.ops.convert_to_numpy(self.constraint.mask))
+        return np.asarray(self.constraint.mask.numpy())
 
     def read(self) -> NDArray[Any]:
         """Returns the weights."""
-        return np.asarray(keras.ops.convert_to_numpy(self.variable))
+        return np.asarray(self.variable.numpy())
 
     def write(self, mask: NDArray[np.bool_]) -> None:
         """Changes the mask and applies it at once."""
@@ -67,7 +67,7 @@ class MaskedKernel:
 def release(variable: Any) -> None:
     """Takes a mask off a variable; what is zero stays zero."""
     variable.constraint = variable.constraint.inner
-    weights = np.array(keras.ops.convert_to_numpy(variable))
+    weights = np.array(variable.numpy())
     weights[weights == smallest_normal(variable.dtype)] = 0
     variable.assign(weights)
 

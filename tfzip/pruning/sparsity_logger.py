@@ -34,5 +34,5 @@ class SparsityLogger(keras.callbacks.Callback):
         if logs is None:
             return
         for kernel in find_kernels(self.model, self.layers)[0]:
-            weights = np.asarray(keras.ops.convert_to_numpy(kernel.variable))
+            weights = np.asarray(kernel.variable.numpy())
             logs[f"sparsity/{kernel.path}"] = zero_fraction(weights)
