@@ -72,7 +72,10 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(f"There is no recipe {file}. Check the path.") from None
+        others = [entry.name for entry in file.parent.glob("*.toml")]
+        raise RecipeError(
+            f"There is no recipe {file}.{did_you_mean(file.name, others)} Check the path."
+        ) from None
     except OSError as error:
         raise RecipeError(
             f"{file} cannot be read: {error.strerror or error}. Expected a TOML file."

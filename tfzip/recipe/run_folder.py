@@ -118,10 +118,12 @@ def read_record(folder: Path) -> StepRecord | None:
         return None
 
 
-def write_record(folder: Path, record: StepRecord) -> None:
-    """Marks a step as finished; its restart point is of no more use."""
-    write_json(folder / RECORD_FILE, asdict(record))
+def write_record(folder: Path, record: StepRecord) -> StepRecord:
+    """Marks a step as finished and returns the record as it will be read; the restart point has served."""
+    text = json.dumps(asdict(record), indent=2, default=str)
+    write_text(folder / RECORD_FILE, text + "\n")
     (folder / RESTART_FILE).unlink(missing_ok=True)
+    return StepRecord(**json.loads(text))
 
 
 def files_in(folder: Path, names: tuple[str, ...]) -> dict[str, str]:

@@ -176,9 +176,7 @@ class _Run:
         )
         began = time.monotonic()
         outcome = step.run(work)
-        record = self._record(step, folder, basis, outcome, time.monotonic() - began)
-        write_record(folder, record)
-        return record
+        return write_record(folder, self._record(step, folder, basis, outcome, time.monotonic() - began))
 
     def _record(
         self, step: Step, folder: Path, basis: Mapping[str, Any], outcome: Outcome, seconds: float

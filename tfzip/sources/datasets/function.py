@@ -1,8 +1,10 @@
 """Arrays that a function of the user's returns."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -39,13 +41,17 @@ class FunctionDataset(Dataset):
 
     def load(self) -> Mapping[str, Inputs]:
         """Calls the function and gives its result names."""
+        here = str(Path.cwd())
+        sys.path.insert(0, here)
         try:
             function = resolve(self.function)
         except (ImportError, AttributeError) as error:
             raise DataError(
                 f"{self.function} cannot be imported: {error}."
-                " Expected package.module:function on the Python path."
+                " Expected package.module:function, importable from the current folder."
             ) from error
+        finally:
+            sys.path.remove(here)
         return _named(function(), self.function)
 
 
