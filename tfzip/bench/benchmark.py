@@ -72,7 +72,7 @@ def benchmark(
             f"A verdict on {len(paths)} files needs at least 2 launches. Received: {plan.launches}."
         )
     where = devices.get(device)
-    environment = where.environment(plan)
+    config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)
     latencies: list[LatencyReport] = []
     verdicts: list[Verdict] = []
@@ -83,7 +83,7 @@ def benchmark(
         latencies += [_latency(w, m, plan) for w, m in zip(workloads, measured, strict=True)]
         verdicts += _verdicts(workloads, measured)
     return BenchmarkReport(
-        devices.config_of(where),
+        config,
         environment,
         plan,
         tuple(latencies),

@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from tfzip.bench.plan import BenchPlan
@@ -157,17 +156,13 @@ class BenchmarkReport:
             OptionError: The target cannot be written; an existing file is left as it was.
         """
         target = check_target(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            with NamedTemporaryFile(
-                "w", dir=target.parent, prefix=f".{target.name}.", delete=False
-            ) as partial:
-                partial.write(self.to_json() + "\n")
-            Path(partial.name).chmod(0o644)
-            Path(partial.name).replace(target)
+            partial.write_text(self.to_json() + "\n")
+            partial.replace(target)
         except OSError as error:
-            raise OptionError(
-                f"{target} cannot be written: {error.strerror}. Choose another target."
-            ) from error
+            partial.unlink(missing_ok=True)
+            raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
         return target
 
     def __str__(self) -> str:

@@ -105,8 +105,7 @@ def warm_up(longest_s: float) -> WarmUp:
 def time_block(runs: int, index: int) -> NDArray[np.float64]:
     """Times consecutive runs of the open file.
 
-    The block's first tenth is run without timing before it starts, since another file had the caches
-    meanwhile.
+    A tenth as many runs go before it untimed, since another file had the caches meanwhile.
 
     Args:
         runs: Number of timed runs.
@@ -117,10 +116,10 @@ def time_block(runs: int, index: int) -> NDArray[np.float64]:
     """
     opened = _current()
     opened.session.feed(opened.feeds[index % len(opened.feeds)])
-    _timed(opened.session, math.ceil(runs / 10))
     gc.collect()
     gc.disable()
     try:
+        _timed(opened.session, math.ceil(runs / 10))
         return np.array(_timed(opened.session, runs))
     finally:
         gc.enable()

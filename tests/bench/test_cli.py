@@ -1,0 +1,73 @@
+"""`tfzip bench`: table, JSON, files, and one line for bad input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+MAIN = "from tfzip.cli import main; main()"
+QUICK = ("--runs", "20", "--launches", "2")
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_table_and_verdicts_are_printed(small, large):
+    done = run(small, large, *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress bar outside a terminal
+    assert "Latency in ms" in done.stdout
+    assert f"{large} is " in done.stdout
+
+
+def test_json_is_pure_and_the_file_is_the_same_report(int16, tmp_path):
+    target = tmp_path / "out.json"
+    done = run(int16, "--json", "--output", target, "--threads", "1,2", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(target.read_text())
+    assert [latency["threads"] for latency in json.loads(done.stdout)["latencies"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.tflite",), "There is no .tflite file at missing.tflite"),
+        (("{broken}",), "cannot be opened"),
+        (("{small}", "--runs", "0"), "runs must be"),
+        (("{small}", "--threads", "0"), "threads must be"),
+        (("{small}", "--threads", "1,x"), "--threads takes whole numbers"),
+        (("{small}", "--threads", "100000"), "threads must be"),
+        (("{small}", "--runtime", "litret"), "Did you mean 'litert'"),
+        (("{small}", "--device", "phone"), "Unknown device 'phone'"),
+        (("{small}", "--data", "missing.npz"), "missing.npz"),
+    ],
+)
+def test_bad_input_is_one_line_and_overwrites_nothing(arguments, message, small, tmp_path):
+    broken, target = tmp_path / "broken.tflite", tmp_path / "out.json"
+    broken.write_bytes(b"TFL3" * 100)
+    target.write_text("kept")
+    filled = [argument.format(small=small, broken=broken) for argument in arguments]
+    done = run(*filled, "--output", target)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert target.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.tflite", "out.json"]
+
+
+def test_no_framework_is_loaded_by_the_parent(small):
+    code = (
+        "import sys; from tfzip.cli import tfzip;"
+        f"tfzip(['bench', {str(small)!r}, '--runs', '4', '--launches', '1'], standalone_mode=False);"
+        "sys.exit(', '.join({'tensorflow', 'keras', 'ai_edge_litert'} & set(sys.modules)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
