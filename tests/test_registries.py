@@ -1,17 +1,24 @@
 """What every registered strategy has to do; a new entry inherits these tests."""
 
 import dataclasses
+import inspect
+import re
 
 import numpy as np
 import pytest
 
+from tfzip.bench.devices import devices
 from tfzip.errors import OptionError, UnknownNameError
 from tfzip.pruning.criteria import criteria
 from tfzip.pruning.patterns import patterns
 from tfzip.pruning.schedules import schedules
+from tfzip.recipe.steps import steps
 from tfzip.registry import Registry
+from tfzip.runtime.runtimes import runtimes
+from tfzip.sources.datasets import datasets
 
-REGISTRIES: list[Registry] = [criteria, patterns, schedules]
+REGISTRIES: list[Registry] = [criteria, datasets, devices, patterns, runtimes, schedules, steps]
+REQUIRED = {"dataset": "digits", "epochs": 1, "function": "package.module:load", "path": "data"}
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
 
 every_entry = pytest.mark.parametrize(
@@ -28,9 +35,16 @@ def fields_of(registry, name):
     return [field.name for field in dataclasses.fields(registry.type_of(name))]
 
 
+def build(registry, name):
+    """Returns a strategy with its defaults, and an example in fields that have none."""
+    fields = dataclasses.fields(registry.type_of(name))
+    required = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    return registry.get({"name": name} | {field: REQUIRED[field] for field in required})
+
+
 @every_entry
 def test_a_configuration_makes_an_equal_strategy(registry, name):
-    strategy = registry.get(name)
+    strategy = build(registry, name)
     config = registry.config_of(strategy)
     assert config["name"] == name
     assert set(config) == {"name", *fields_of(registry, name)}
@@ -39,8 +53,8 @@ def test_a_configuration_makes_an_equal_strategy(registry, name):
 
 @every_entry
 def test_a_strategy_is_frozen_and_hashable(registry, name):
-    strategy = registry.get(name)
-    assert hash(strategy) == hash(registry.get(name))
+    strategy = build(registry, name)
+    assert hash(strategy) == hash(build(registry, name))
     with pytest.raises(dataclasses.FrozenInstanceError):
         strategy.anything = 1
 
@@ -62,12 +76,15 @@ def test_an_unknown_name_is_refused_with_the_near_name(registry, name):
 
 @every_entry
 def test_the_docstring_tells_every_field_and_its_default(registry, name):
-    text = registry.type_of(name).__doc__
-    for field in dataclasses.fields(registry.type_of(name)):
-        _, found, rest = text.partition(f"        {field.name}: ")
-        assert found, f"{name} does not document {field.name}"
-        if field.default is not dataclasses.MISSING:
-            assert f"Defaults to {field.default!r}" in rest or "Defaults to" in rest
+    cls = registry.type_of(name)
+    documented = "\n".join(inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__)
+    for field in dataclasses.fields(cls):
+        entry = re.search(rf"^    {field.name}: (.*(?:\n {{8}}.*)*)", documented, re.MULTILINE)
+        assert entry, f"{name} does not document {field.name}"
+        if isinstance(field.default, int | float | str) and field.default != "":
+            assert str(field.default) in entry[1], f"{name} does not tell the default of {field.name}"
+        elif field.default is not dataclasses.MISSING:
+            assert "Defaults to" in entry[1], f"{name} does not tell the default of {field.name}"
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
