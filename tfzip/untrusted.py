@@ -7,7 +7,7 @@ unless asked for.
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ _UNSAFE_OPS = {
     "EagerPyFunc", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile", "MatchingFiles", "CopyFile",
     "LookupTableExport", "PrintV2", "DebugIdentity", "TfRecordReader", "WholeFileReader", "WholeFileReaderV2",
 }  # fmt: skip
+_KERAS_MODULES = {"keras", "tf_keras", "builtins", "tensorflow_model_optimization"}
 _CONFIG_LIMIT_BYTES = 1 << 28
 
 
@@ -84,14 +85,37 @@ def hdf5_config(path: Path) -> tuple[dict[str, Any], str]:
 
 def refuse_code(path: Path, config: Any) -> None:
     """Raises `ModelError` when a configuration, at any depth, names Python code."""
-    for class_name, name in _classes(config):
-        if class_name in _CODE_CLASSES:
-            where = f" (layer {name!r})" if name else ""
+    for item in _objects(config):
+        kind, inner = _kind(item), item.get("config")
+        if kind in _CODE_CLASSES:
+            name = inner.get("name") if isinstance(inner, dict) else None
+            where = f" (layer {name!r})" if isinstance(name, str) else ""
             raise ModelError(
-                f"{path} contains {_CODE_CLASSES[class_name]}{where}, which would run code from the file. "
+                f"{path} contains {_CODE_CLASSES[kind]}{where}, which would run code from the file. "
                 "If you trust where it came from, pass --unsafe (unsafe=True in Python); "
                 "else replace the layer by Keras layers or keras.ops."
             )
+
+
+def refuse_imports(path: Path, config: Any, registered: Container[str]) -> None:
+    """Raises `ModelError` when building a configuration would import a module that is not Keras'.
+
+    Keras 3 refuses by itself; Keras 2 imports whatever module the file names.
+
+    Args:
+        path: For messages.
+        config: The configuration.
+        registered: Names of classes and functions that the user registered, which need no import.
+    """
+    for item in _objects(config):
+        module, name = item.get("module"), item.get("registered_name") or _kind(item)
+        if not isinstance(module, str) or module.split(".")[0] in _KERAS_MODULES or name in registered:
+            continue
+        raise ModelError(
+            f"{path} uses {name!r} of module {module!r}, which is not part of Keras and not registered. "
+            "Load the model in a function of yours and name it as package.module:function; if you trust "
+            "the file and the module is importable, pass --unsafe (unsafe=True in Python)."
+        )
 
 
 def refuse_unsafe_ops(folder: Path) -> None:
@@ -112,22 +136,25 @@ def refuse_unsafe_ops(folder: Path) -> None:
 
 def class_names(config: Any) -> set[str]:
     """Returns the names of all classes that a configuration would build, at any depth."""
-    return {class_name for class_name, _ in _classes(config)}
+    return {_kind(item) for item in _objects(config)}
 
 
-def _classes(config: Any) -> Iterator[tuple[str, str]]:
-    """Yields (class name, object's name) of everything a configuration would build."""
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields the configuration of everything that a configuration would build."""
     pending = [config]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
             if isinstance(item.get("class_name"), str):
-                inner = item.get("config")
-                name = inner.get("name") if isinstance(inner, dict) else None
-                yield item["class_name"].rsplit(">")[-1], name if isinstance(name, str) else ""
+                yield item
             pending.extend(item.values())
         elif isinstance(item, list):
             pending.extend(item)
+
+
+def _kind(item: dict[str, Any]) -> str:
+    """Returns the class name without the package it was registered under."""
+    return str(item["class_name"]).rsplit(">")[-1]
 
 
 def _checked(path: Path, config: Any) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from google.protobuf.message import DecodeError
 
 from tfzip.errors import ModelError, TfzipError
 from tfzip.legacy.door import tf_keras, tfmot
-from tfzip.untrusted import class_names, hdf5_config, keras_config, refuse_code, refuse_unsafe_ops
+from tfzip.untrusted import (
+    class_names,
+    hdf5_config,
+    keras_config,
+    refuse_code,
+    refuse_imports,
+    refuse_unsafe_ops,
+)
 
 _TFMOT_CLASSES = {
     "PruneLowMagnitude", "ClusterWeights", "ClusterWeightsMHA", "QuantizeLayer", "QuantizeWrapper",
@@ -27,11 +34,12 @@ def load_tf_keras(path: str | os.PathLike[str], *, unsafe: bool = False) -> Any:
     """
     source = Path(path)
     config = _config(source)
+    package = tf_keras()
     if not unsafe:
         refuse_code(source, config)
+        refuse_imports(source, config, package.saving.get_custom_objects())
         if source.is_dir():
             refuse_unsafe_ops(source)
-    package = tf_keras()
     try:
         with _scopes(config):
             return package.models.load_model(str(source), compile=False, safe_mode=not unsafe)

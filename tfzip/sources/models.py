@@ -71,7 +71,7 @@ def check_finite(model: "keras.Model") -> None:
         array = np.asarray(variable)
         if np.issubdtype(array.dtype, np.integer) or array.dtype == bool:
             continue
-        bad = array.size - int(np.isfinite(array.astype(np.float32, copy=False)).sum())
+        bad = array.size - int(np.isfinite(array).sum())
         if bad:
             raise ModelError(
                 f"The weights of {variable.path} are not finite: {bad} of {array.size} values are NaN or "
