@@ -23,6 +23,8 @@ _HOME = {
     "export": "tfzip.conversion.export",
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
+    "flatten": "tfzip.graph.flatten",
+    "rebuild": "tfzip.graph.rebuild",
     "from_tf_keras": "tfzip.legacy",
     "load_data": "tfzip.sources.data",
     "load_model": "tfzip.sources.models",

@@ -1,5 +1,8 @@
 """What a Keras model is: the only place that walks, flattens or rebuilds one."""
 
+from tfzip.graph.flat_graph import FlatGraph
+from tfzip.graph.flatten import flatten
+from tfzip.graph.rebuild import rebuild
 from tfzip.graph.walk import WalkedLayer, select_layers, walk
 
-__all__ = ["WalkedLayer", "select_layers", "walk"]
+__all__ = ["FlatGraph", "WalkedLayer", "flatten", "rebuild", "select_layers", "walk"]

@@ -3,7 +3,87 @@
 Checked against Keras 3.15. When Keras renames a record, this file changes and no other.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
 import keras
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One symbolic call of an operation, as Keras recorded it.
+
+    Attributes:
+        operation: The layer or the `keras.ops` operation.
+        args: Positional arguments with `keras.KerasTensor` leaves.
+        kwargs: Keyword arguments as the caller wrote them.
+        outputs: Symbolic results in flat order.
+    """
+
+    operation: keras.Operation
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[keras.KerasTensor, ...]
+
+
+def producer(tensor: keras.KerasTensor) -> CallRecord | None:
+    """Returns the call that made a symbolic tensor, or `None` for an input."""
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    node = history.operation._inbound_nodes[history.node_index]
+    if node.is_input:
+        return None
+    return CallRecord(node.operation, node.arguments.args, node.arguments.kwargs, tuple(node.outputs))
+
+
+def converted_from(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
+    """Returns the tensor that a nested model merely checked and handed on as `tensor`, if there is one."""
+    call = producer(tensor)
+    if call is None or type(call.operation).__name__ != "ConvertToTensor":
+        return None
+    source = call.args[0]
+    same = isinstance(source, keras.KerasTensor) and (source.dtype, source.sparse) == (
+        tensor.dtype,
+        tensor.sparse,
+    )
+    return source if same else None
+
+
+def takes_training(operation: keras.Operation) -> bool:
+    """Whether an operation is a layer whose `call` has a `training` argument."""
+    return bool(getattr(operation, "_call_has_training_arg", False))
+
+
+def keep_history(tensors: Iterable[Any]) -> Callable[[], bool]:
+    """Returns a function that gives tensors back the origin they have now and says whether any had lost it.
+
+    `keras.ops.cond` records itself as the origin of a tensor that a branch merely returns.
+    """
+    kept = [
+        (tensor, vars(tensor).get("_keras_history"))
+        for tensor in tensors
+        if isinstance(tensor, keras.KerasTensor)
+    ]
+
+    def restore() -> bool:
+        lost = [
+            (tensor, history) for tensor, history in kept if vars(tensor).get("_keras_history") is not history
+        ]
+        for tensor, history in lost:
+            vars(tensor)["_keras_history"] = history
+        return bool(lost)
+
+    return restore
+
+
+def copy_mask(source: keras.KerasTensor, target: keras.KerasTensor) -> None:
+    """Gives `target` the mask that Keras attached to `source`, if any."""
+    mask = getattr(source, "_keras_mask", None)
+    if mask is not None:
+        target._keras_mask = mask
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
@@ -13,6 +93,11 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     """
     held = layer._flatten_layers(include_self=False, recursive=False)
     return [child for child in held if not isinstance(child, keras.layers.InputLayer)]
+
+
+def all_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Returns a layer and everything below it, also inside stock layers, in a fixed order."""
+    return list(layer._flatten_layers())
 
 
 def is_stock(layer: keras.Layer) -> bool:
@@ -27,3 +112,52 @@ def is_composite(layer: keras.Layer) -> bool:
     Stock layers that own layers (`Bidirectional`, `TimeDistributed`, `MultiHeadAttention`, `RNN`) are not.
     """
     return isinstance(layer, keras.Model) or (not is_stock(layer) and bool(sublayers(layer)))
+
+
+def own_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """Returns the variables a layer holds itself, without those of sublayers, metrics and the optimizer."""
+    others = [variable for child in sublayers(layer) for variable in child.variables]
+    others += [variable for metric in layer._metrics for variable in metric.variables]
+    known = {id(variable) for variable in others}
+    return [variable for variable in layer.variables if id(variable) not in known]
+
+
+def twin(operation: keras.Operation, name: str) -> keras.Operation:
+    """Returns the same operation under another name, with no calls recorded.
+
+    Everything else is shared, above all the variables: training one trains both.
+    """
+    copy: keras.Operation = object.__new__(type(operation))
+    vars(copy).update(vars(operation))
+    vars(copy).update(name=name, _inbound_nodes=[], _outbound_nodes=[])
+    return copy
+
+
+@contextmanager
+def left_as_it_was(model: keras.Model) -> Iterator[None]:
+    """Undoes on exit, also after an exception, what symbolic calls leave behind in a model.
+
+    Restores the attributes of every layer and forgets the calls recorded meanwhile.
+    """
+    layers = all_layers(model)
+    attributes = [dict(vars(layer)) for layer in layers]
+    operations = list(_operations(layers))
+    lengths = [(len(op._inbound_nodes), len(op._outbound_nodes)) for op in operations]
+    try:
+        yield
+    finally:
+        for layer, saved in zip(layers, attributes, strict=True):
+            vars(layer).clear()
+            vars(layer).update(saved)
+        for op, (inbound, outbound) in zip(operations, lengths, strict=True):
+            del op._inbound_nodes[inbound:]
+            del op._outbound_nodes[outbound:]
+
+
+def _operations(layers: Iterable[keras.Layer]) -> Iterator[keras.Operation]:
+    seen: set[int] = set()
+    for layer in layers:
+        for operation in (layer, *getattr(layer, "operations", ())):
+            if id(operation) not in seen:
+                seen.add(id(operation))
+                yield operation

@@ -1,0 +1,137 @@
+"""From a model or a flat graph to one flat Functional model."""
+
+from typing import Any
+
+import keras
+
+from tfzip.errors import ModelError, OptionError
+from tfzip.graph.expand import one_line
+from tfzip.graph.flat_graph import FlatGraph, FlatNode, TensorRef
+from tfzip.graph.flatten import flatten
+from tfzip.graph.keras_nodes import all_layers, twin
+from tfzip.graph.walk import unique_name
+
+_HALF_TYPES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+
+
+def rebuild(
+    model: keras.Model | FlatGraph, *, dtype: str | None = None, share_weights: bool = False
+) -> keras.Model:
+    """Returns one flat Functional model that computes exactly the same.
+
+    Nested models and user layers dissolve into layers and `keras.ops`, so a model of stock layers saves to a
+    `.keras` that loads without the code that made it. Layers are named by their paths, with `_` for `/`.
+    Inputs keep names and structure, outputs their structure. The result is not compiled.
+
+    Args:
+        model: A built model, or the graph of one.
+        dtype: `"float32"` computes everything in float32 that a `mixed_float16`, `mixed_bfloat16`, `float16`
+            or `bfloat16` policy computes in half precision. Defaults to `None`: each layer keeps its policy.
+        share_weights: Whether the layers use the very variables of the model instead of copies, so that
+            training one trains both. Defaults to `False`.
+
+    Returns:
+        The flat model.
+
+    Raises:
+        ModelError: The model cannot be flattened, or a layer cannot be made again from its config.
+        OptionError: `dtype` is another type, or is combined with `share_weights`.
+    """
+    if dtype not in (None, "float32"):
+        raise OptionError(f"dtype must be 'float32' or None. Received: {dtype!r}.")
+    if dtype and share_weights:
+        raise OptionError(
+            "Layers of another dtype cannot share weights. Leave out dtype= or share_weights=True."
+        )
+    graph = model if isinstance(model, FlatGraph) else flatten(model)
+    return _Rebuild(graph, dtype, share_weights).run()
+
+
+class _Rebuild:
+    """The state of one rebuild: tensors by id, new operations by the old ones."""
+
+    def __init__(self, graph: FlatGraph, dtype: str | None, share_weights: bool) -> None:
+        self.graph = graph
+        self.dtype = dtype
+        self.share_weights = share_weights
+        self.values: dict[int, keras.KerasTensor] = {}
+        self.layers: dict[int, tuple[keras.Layer, keras.Layer]] = {}
+        self.names: set[str] = set()
+
+    def run(self) -> keras.Model:
+        inputs = keras.tree.map_structure(self._input, self.graph.inputs)
+        for node in self.graph.nodes:
+            operation = self._layer(node) if node.is_layer else self._operation(node)
+            results = keras.tree.flatten(operation(*self._filled(node.args), **self._filled(node.kwargs)))
+            self.values |= dict(zip(node.outputs, results, strict=True))
+        model = keras.Model(inputs, self._filled(self.graph.outputs), name=self.graph.name)
+        if not self.share_weights:
+            for old, new in self.layers.values():
+                _copy_state(old, new)
+        return model
+
+    def _input(self, ref: TensorRef) -> keras.KerasTensor:
+        spec = self.graph.tensors[ref.id]
+        dtype = self.dtype if self.dtype and spec.dtype in _HALF_TYPES else spec.dtype
+        self.names.add(spec.name)
+        self.values[ref.id] = keras.Input(batch_shape=spec.shape, dtype=dtype, name=spec.name)
+        return self.values[ref.id]
+
+    def _filled(self, structure: Any) -> Any:
+        return keras.tree.map_structure(
+            lambda leaf: self.values[leaf.id] if isinstance(leaf, TensorRef) else leaf, structure
+        )
+
+    def _name(self, node: FlatNode) -> str:
+        return unique_name(node.path.replace("/", "_"), self.names)
+
+    def _layer(self, node: FlatNode) -> keras.Layer:
+        old = node.operation
+        if id(old) not in self.layers:
+            name = self._name(node)
+            new = twin(old, name) if self.share_weights else _clone(old, name, self.dtype, node.path)
+            self.layers[id(old)] = (old, new)
+        return self.layers[id(old)][1]
+
+    def _operation(self, node: FlatNode) -> keras.Operation:
+        old, name = node.operation, self._name(node)
+        if self.dtype and getattr(old, "dtype", None) in _HALF_TYPES:
+            return type(old).from_config(old.get_config() | {"name": name, "dtype": self.dtype})
+        return twin(old, name)
+
+
+def _clone(layer: keras.Layer, name: str, dtype: str | None, path: str) -> keras.Layer:
+    """Returns a new layer from the config of an old one."""
+    if isinstance(layer, keras.layers.Lambda):  # Keras refuses to make a lambda from its config
+        copy = twin(layer, name)
+        copy.dtype_policy = _with_dtype(layer.dtype_policy.name, dtype)
+        return copy
+    classes = {type(found).__name__: type(found) for found in all_layers(layer)}
+    try:
+        with keras.saving.custom_object_scope(classes):
+            return type(layer).from_config(_with_dtype(layer.get_config(), dtype) | {"name": name})
+    except Exception as error:
+        raise ModelError(
+            f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
+            f" Received: {one_line(error)}. Give it get_config(), or pass share_weights=True."
+        ) from error
+
+
+def _with_dtype(config: Any, dtype: str | None) -> Any:
+    """Returns a config in which every half precision policy, also of inner layers, is `dtype`."""
+    if dtype is None:
+        return config
+    if isinstance(config, dict):
+        return {key: _with_dtype(value, dtype) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(_with_dtype(value, dtype) for value in config)
+    return dtype if isinstance(config, str) and config in _HALF_TYPES else config
+
+
+def _copy_state(old: keras.Layer, new: keras.Layer) -> None:
+    """Copies what two layers of one config save, so that derived state follows too."""
+    for source, target in zip(all_layers(old), all_layers(new), strict=True):
+        store: dict[str, Any] = {}
+        source.save_own_variables(store)
+        if store:
+            target.load_own_variables(store)
