@@ -34,7 +34,7 @@ def read(path: str | os.PathLike[str]) -> FileGraph:
     """
     data = open_bytes(path)
     try:
-        return _graph(Path(path), data, root_of(data))
+        return parse(Path(path), data)
     except FileFormatError as error:
         raise damaged(path, error) from error
 
@@ -57,7 +57,9 @@ def damaged(path: str | os.PathLike[str], error: Exception) -> FileFormatError:
     return FileFormatError(f"{path} is no .tflite or is damaged: {error}. Export or copy it again.")
 
 
-def _graph(path: Path, data: Bytes, model: Table) -> FileGraph:
+def parse(path: Path, data: Bytes) -> FileGraph:
+    """Reads the bytes of a file; what is wrong with them is a `FileFormatError` that does not name it."""
+    model = root_of(data)
     version = model.number(0, "I")
     if version != _VERSION:
         raise FileFormatError(f"its schema is version {version} where {_VERSION} is known")
