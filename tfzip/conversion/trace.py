@@ -64,7 +64,8 @@ def trace(model: keras.Model, folder: Path, inputs: tuple[TensorSpec, ...], sche
     Raises:
         ConversionError: The model cannot be called on inputs of these shapes.
     """
-    tree, names = input_tree(model), []
+    tree = input_tree(model)
+    names: list[str] = []
 
     def serve(*tensors: Any) -> dict[str, Any]:
         arguments = keras.tree.pack_sequence_as(tree, list(tensors))
