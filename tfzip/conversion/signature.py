@@ -1,13 +1,13 @@
 """The inputs and outputs of a model as a file will call them."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from tfzip.artifact import TensorSpec
-from tfzip.errors import ModelError
+from tfzip.graph.model_inputs import symbolic_inputs
+from tfzip.graph.walk import check_built
 from tfzip.tflite import FileGraph
 from tfzip.tflite.file_graph import Tensor
 
@@ -15,21 +15,18 @@ from tfzip.tflite.file_graph import Tensor
 def input_tree(model: keras.Model) -> Any:
     """Returns the model's input structure with a `TensorSpec` at each leaf; open dimensions are -1.
 
-    A dictionary's keys become the names, otherwise the names of the input tensors. A subclassed model is
-    described by the shapes it was built with and the argument names of its `call`.
+    A dictionary's keys become the names, otherwise the names of the input tensors.
 
     Raises:
         ModelError: The model has not been built, so its input shapes are unknown.
     """
-    try:
-        tree = model.input
-    except (AttributeError, ValueError):
-        return _built_tree(model)
+    check_built(model)
+    tree = symbolic_inputs(model)
     if isinstance(tree, dict):
-        return {key: _spec(key, tensor.shape, tensor.dtype) for key, tensor in tree.items()}
+        return {key: _spec(key, tensor) for key, tensor in tree.items()}
     tensors = keras.tree.flatten(tree)
     names = unique_names([tensor.name for tensor in tensors])
-    specs = [_spec(name, tensor.shape, tensor.dtype) for name, tensor in zip(names, tensors, strict=True)]
+    specs = [_spec(name, tensor) for name, tensor in zip(names, tensors, strict=True)]
     return keras.tree.pack_sequence_as(tree, specs)
 
 
@@ -63,27 +60,11 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return result
 
 
-def _spec(name: str, shape: Sequence[int | None], dtype: str) -> TensorSpec:
-    return TensorSpec(name, tuple(-1 if d is None else int(d) for d in shape), dtype)
+def _spec(name: str, tensor: keras.KerasTensor) -> TensorSpec:
+    return TensorSpec(name, tuple(-1 if d is None else int(d) for d in tensor.shape), tensor.dtype)
 
 
 def _file_spec(name: str, tensor: Tensor) -> TensorSpec:
     scale = tensor.scales[0] if tensor.scales else 0.0
     zero_point = tensor.zero_points[0] if tensor.zero_points else 0
     return TensorSpec(name, tensor.shape_signature, tensor.dtype, scale, zero_point)
-
-
-def _built_tree(model: keras.Model) -> Any:
-    config = (model.get_build_config() or {}) if model.built else {}
-    shapes = config.get("input_shape")
-    if not shapes:
-        raise ModelError(
-            f"Model {model.name!r} has no known input shape. Call it once on a batch before the export;"
-            " several inputs go in one list or dictionary."
-        )
-    first = next(iter(inspect.signature(model.call).parameters), "input_0")
-    if isinstance(shapes, dict):
-        return {key: _spec(key, shape, "float32") for key, shape in shapes.items()}
-    if isinstance(shapes[0], tuple | list):
-        return [_spec(f"{first}_{i}", shape, "float32") for i, shape in enumerate(shapes)]
-    return _spec(first, shapes, "float32")
