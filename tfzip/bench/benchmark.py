@@ -200,7 +200,7 @@ def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) ->
 def _notes(environment: Mapping[str, Any], plan: BenchPlan) -> tuple[str, ...]:
     cores, load = environment["cores"], environment["load_average"]
     notes = []
-    if load > _BUSY_LOAD * cores:
+    if load is not None and load > _BUSY_LOAD * cores:
         notes.append(f"The machine was busy: load average {load:g} on {cores} cores before the first run.")
     if max(plan.threads) > cores:
         notes.append(f"{max(plan.threads)} threads contend for {cores} cores.")

@@ -88,7 +88,10 @@ class Device(ABC):
 
     @abstractmethod
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:
-        """Returns what a reader needs in order to judge the figures: processor, cores, load, versions, date.
+        """Returns what a reader needs in order to judge the figures, as plain values.
+
+        The names are those under `environment` in `tfzip/bench/schema.json`, None for what cannot be read,
+        and any others that the device knows.
 
         Raises:
             TfzipError: The device or the runtime of the plan is not there.
