@@ -97,8 +97,7 @@ class _Run:
     def run_steps(self) -> list[StepRecord]:
         _make_deterministic(self.recipe.seed)
         self.trusts_model = self.unsafe or (":" in self.recipe.model and not Path(self.recipe.model).exists())
-        self.model_path, self.model_digest = self._source()
-        self.data = self._load_data()
+        self.data = self._load_data(self._source())
         self.data_digest = data_digest(self.data)
         self.files: list[ExportedFile] = []
         self.file_digests: list[str] = []
@@ -110,8 +109,8 @@ class _Run:
             for number, step in enumerate(self.recipe.steps, 1)
         ]
 
-    def _source(self) -> tuple[Path, str]:
-        """Puts the starting model in the run folder, unless it is there already."""
+    def _source(self) -> tuple[int, int] | None:
+        """Puts the starting model in the run folder and returns the size of images that it takes."""
         model = load_model(self.recipe.model, unsafe=self.unsafe)
         digest = model_digest(model)
         folder = self.folder / _SOURCE
@@ -121,12 +120,12 @@ class _Run:
             model.save(folder / MODEL_FILE)
             files = files_in(folder, (MODEL_FILE,))
             write_record(folder, StepRecord("source", {}, files, digest, {}, "", 0.0, MODEL_FILE))
-        return folder / MODEL_FILE, digest
+        self.model_path, self.model_digest = folder / MODEL_FILE, digest
+        shape = model.inputs[0].shape if model.inputs else ()
+        return (shape[1], shape[2]) if len(shape) == 4 and shape[1] and shape[2] else None
 
-    def _load_data(self) -> DataSet:
+    def _load_data(self, size: tuple[int, int] | None) -> DataSet:
         options = self.recipe.data
-        shape = load_model(self.model_path, unsafe=self.trusts_model).inputs[0].shape
-        size = (shape[1], shape[2]) if len(shape) == 4 and shape[1] and shape[2] else None
         return load_data(
             options.source,
             val_fraction=options.val_fraction,
