@@ -51,9 +51,10 @@ def export(
         path: Where the file goes; its folder must exist.
         scheme: `"float32"`, `"float16"`, `"int8_weights"` (dynamic range), `"int8"` (full integer) or
             `"int16x8"`. Defaults to "float32".
-        calibration: Samples for the ranges of integer schemes: an array, a dictionary or tuple of arrays, a
-            `tf.data.Dataset`, a generator, or a path or data set name. The first 512 samples are used, so
-            give a few hundred representative ones. Defaults to None.
+        calibration: Samples for the ranges of integer schemes, and for the size of dimensions that the model
+            leaves open: an array, a dictionary or tuple of arrays, a `tf.data.Dataset`, a generator, or a
+            path or data set name. The first 512 samples are used, so give a few hundred representative ones.
+            Defaults to None.
         batch: Fixed first dimension of the inputs. Defaults to 1.
         io: Type of floating-point inputs and outputs in the file. Defaults to the scheme's own: `"int8"` for
             int8, `"int16"` for int16x8, else `"float32"`.
@@ -127,9 +128,7 @@ def _export(
     io = _checked_options(model, path, scheme, calibration, batch, io)
     layers = layer_paths(model)
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, _beside(path) as partial:
-        samples = (
-            calibration_samples(calibration, fixed_inputs(model, -1)) if scheme.needs_calibration else {}
-        )
+        samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
         shapes = [array.shape[1:] for array in samples.values()] or None
         traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
         job = ConversionJob(
