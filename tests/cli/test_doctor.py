@@ -36,7 +36,7 @@ def test_what_is_missing_has_a_remedy_and_the_status_says_so(monkeypatch):
 def test_the_probe_file_is_an_addition(tmp_path):
     (tmp_path / "add.tflite").write_bytes(doctor.tiny_file())
     graph = read(tmp_path / "add.tflite")
-    assert [op.name for op in graph.main.ops] == ["ADD"]
+    assert [op.name for op in graph.main.operators] == ["ADD"]
 
 
 def test_a_runtime_that_is_not_installed_is_an_error_of_the_probe(tmp_path, monkeypatch):

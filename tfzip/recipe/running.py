@@ -121,8 +121,11 @@ class _Run:
             files = files_in(folder, (MODEL_FILE,))
             write_record(folder, StepRecord("source", {}, files, digest, {}, "", 0.0, MODEL_FILE))
         self.model_path, self.model_digest = folder / MODEL_FILE, digest
-        shape = model.inputs[0].shape if model.inputs else ()
-        return (shape[1], shape[2]) if len(shape) == 4 and shape[1] and shape[2] else None
+        shape: tuple[int | None, ...] = tuple(model.inputs[0].shape) if model.inputs else ()
+        match shape:
+            case (_, int(height), int(width), _):
+                return height, width
+        return None
 
     def _load_data(self, size: tuple[int, int] | None) -> DataSet:
         options = self.recipe.data
