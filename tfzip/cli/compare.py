@@ -31,9 +31,11 @@ def command(
     model: str, file: str, data: str, min_agreement: float | None, as_json: bool, **options: Any
 ) -> None:
     """Check that FILE computes what MODEL computes, and name the first operation that does not."""
+    from tfzip.runtime.session import existing_file
     from tfzip.sandbox import run_isolated
 
     _check(min_agreement, options["samples"])
+    existing_file(file)
     report = run_isolated("tfzip.runtime.compare:compare_spec", model, file, data, **options)
     click.echo(report.to_json() if as_json else str(report))
     if min_agreement is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfzip.artifact import Artifact, TensorSpec
 from tfzip.errors import DataError, ModelError, OptionError
-from tfzip.graph.flatten import flatten
+from tfzip.graph import flatten
 from tfzip.runtime.divergence import compare_ops, scheme_of
 from tfzip.runtime.numbers import dequantize, lsb_distance, saturated, ulp_distance
 from tfzip.runtime.parity import OpParity, OutputParity, ParityReport

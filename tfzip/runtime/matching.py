@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
-from tfzip.runtime.replay import FileGraph
+from tfzip.runtime.replay import SessionGraph
 from tfzip.runtime.session import SessionOp
-from tfzip.tflite.naming import layer_of
+from tfzip.tflite import layer_of
 
 _SAME_VALUE = ("QUANTIZE", "DEQUANTIZE")
 
@@ -26,7 +26,7 @@ class Match:
     value: int
 
 
-def match_ops(file: FileGraph, graph: FlatGraph, outputs: Mapping[str, int]) -> tuple[Match, ...]:
+def match_ops(file: SessionGraph, graph: FlatGraph, outputs: Mapping[str, int]) -> tuple[Match, ...]:
     """Finds the operations whose result is the value of a layer.
 
     The converter fuses layers and joins their names in the name of the result, so an operation stands for the
@@ -60,7 +60,7 @@ def match_ops(file: FileGraph, graph: FlatGraph, outputs: Mapping[str, int]) -> 
 
 
 def _choose(
-    file: FileGraph,
+    file: SessionGraph,
     graph: FlatGraph,
     nodes: Mapping[str, int],
     mentions: Mapping[int, set[str]],

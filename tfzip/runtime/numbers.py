@@ -64,12 +64,15 @@ def dequantize(array: ArrayLike, spec: TensorSpec) -> NDArray[Any]:
 
 
 def saturated(expected: ArrayLike, spec: TensorSpec) -> NDArray[np.bool_]:
-    """Returns where values lie outside what an integer tensor with a scale can hold; False for others."""
+    """Returns where values lie more than a step outside the grid of an integer tensor; False without a grid.
+
+    The one step is for softmax, whose grid ends a step below 1.0 by LiteRT's specification.
+    """
     values = np.asarray(expected)
     if spec.scale == 0.0 or not np.issubdtype(np.dtype(spec.dtype), np.integer):
         return np.zeros(values.shape, np.bool_)
     limits, scale = np.iinfo(spec.dtype), float(_checked_scale(spec))
-    low, high = ((limit - spec.zero_point) * scale for limit in (limits.min - 0.5, limits.max + 0.5))
+    low, high = ((limit - spec.zero_point) * scale for limit in (limits.min - 1, limits.max + 1))
     return np.asarray((values < low) | (values > high))
 
 

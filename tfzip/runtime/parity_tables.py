@@ -11,6 +11,7 @@ from tfzip.units import format_fraction
 
 MAX_ROWS = 20
 LOWEST_ROWS = 12
+MANY_SATURATED = 0.001
 
 
 def tables(report: ParityReport) -> Iterator[Table | str]:
@@ -28,10 +29,16 @@ def verdict(report: ParityReport) -> str:
     """Returns one sentence: the first divergent operation with its figure, or that there is none."""
     first = report.first_divergent_op
     if first is not None:
-        return (
+        sentence = (
             f"First divergent operation: #{first.index} {first.op}, layer {_joined(first)}:"
             f" SQNR {first.sqnr_db:.1f} dB, {report.scheme} allows {first.allowed_db:g} dB."
         )
+        if first.saturated > MANY_SATURATED:
+            sentence += (
+                f" {format_fraction(first.saturated)} of its values lie outside the calibrated range:"
+                " calibrate on more samples like these."
+            )
+        return sentence
     if report.note:
         return f"Operations were not compared: {report.note}"
     return f"No operation diverges beyond what {report.scheme} allows."

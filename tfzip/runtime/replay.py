@@ -26,7 +26,7 @@ _NUMBERS = (
 )
 
 
-class FileGraph(NamedTuple):
+class SessionGraph(NamedTuple):
     """The main graph as the interpreter holds it.
 
     Attributes:
@@ -78,9 +78,9 @@ class FileRunner:
         outputs: Arrays = self._call("run", held, samples=_rows(held))
         return outputs
 
-    def graph(self) -> FileGraph:
+    def graph(self) -> SessionGraph:
         """Returns the file's operations and tensors."""
-        graph: FileGraph = self._call("graph", samples=1)
+        graph: SessionGraph = self._call("graph", samples=1)
         return graph
 
     def trace(self, values: Mapping[str, NDArray[Any]], indices: Sequence[int]) -> dict[int, NDArray[Any]]:
@@ -129,10 +129,10 @@ def run(path: str, inputs: Arrays) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def graph(path: str) -> FileGraph:
+def graph(path: str) -> SessionGraph:
     """Returns the operations and tensors of a file."""
     session = _session(path, keep_tensors=True)
-    return FileGraph(session.ops(), session.tensors(), session.input_indices, session.output_indices)
+    return SessionGraph(session.ops(), session.tensors(), session.input_indices, session.output_indices)
 
 
 def trace(path: str, inputs: Arrays, indices: Sequence[int]) -> dict[int, NDArray[Any]]:
