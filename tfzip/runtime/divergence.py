@@ -13,7 +13,7 @@ from tfzip.graph.flat_graph import FlatGraph, TensorRef
 from tfzip.runtime.matching import Match, layers_between, match_ops
 from tfzip.runtime.numbers import dequantize, saturated, sqnr_db
 from tfzip.runtime.parity import OpParity
-from tfzip.runtime.replay import SessionGraph, FileRunner
+from tfzip.runtime.replay import FileRunner, SessionGraph
 
 ALLOWED_DB = {"float32": 80.0, "float16": 50.0, "int8_weights": 20.0, "int8": 20.0, "int16x8": 20.0}
 """Least signal to noise ratio of one operation by scheme; see docs/compare.md for how they were chosen."""
