@@ -1,7 +1,6 @@
 """What pruning costs while training, and whether it holds at every batch: tfzip beside TFMOT.
-
-Trains MLPerf Tiny's ResNet-8 on CIFAR-10 from its published weights in four ways: Keras 3 without and
-with `tfzip.PruningCallback`, tf_keras without and with TFMOT's `prune_low_magnitude`. Each side has a process
+    length = f"{plan.epochs} x {plan.steps} steps of {plan.batch_size}"
+    print(f"\nResNet-8 on CIFAR-10, {length}, {SPARSITY:.0%} zeros")
 of its own; fits of the four kinds take turns. A fit is timed from call to return, with tracing and every mask
 update. One more pruned fit per side, not timed, counts the zeros after every batch.
 """
