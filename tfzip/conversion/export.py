@@ -93,6 +93,7 @@ def export_spec(spec: str, path: str, *, unsafe: bool = False, **options: Any) -
         unsafe: Allow code inside the model file. Defaults to False.
         **options: As for `export`.
     """
+    check_target(Path(path))
     model = load_model(spec, unsafe=unsafe)
     source = Path(spec)
     digest = sha256_of(source) if source.exists() else ""
