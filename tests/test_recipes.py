@@ -36,7 +36,7 @@ def test_the_digits_recipe_runs_from_end_to_end(tmp_path):
     assert str(tmp_path / "run" / "report.md") in done.stdout.replace("\n", "")
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     rows = {row[0]: row[1:] for row in report["table"]}
-    assert {"size", "accuracy on the test split", "latency, 1 thread", "zeros in kernels"} <= set(rows)
+    assert {"size", "accuracy, test split", "latency, 1 thread", "zeros in kernels"} <= set(rows)
     assert rows["zeros in kernels"][1] == "60.00 %"
     assert (tmp_path / "run" / report["files"][-1]).exists()
     assert (tmp_path / "run" / "07-benchmark" / "benchmark.json").exists()

@@ -37,11 +37,11 @@ def test_the_table_has_a_column_for_each_file_and_the_change():
     assert comparison_rows(EXPORTS, [BEFORE, AFTER, compared, measured]) == (
         ("", "float32 (01-export)", "int8 (03-export)", "change"),
         ("size", "4 kB", "1 kB", "4.00x smaller"),
-        ("accuracy on the test split", "90.00 %", "88.00 %", "-2.00 points"),
+        ("accuracy, test split", "90.00 %", "88.00 %", "-2.00 points"),
         ("latency, 1 thread", "2 ms", "500 µs", "4.00x smaller"),
         ("latency, 2 threads", "500 µs", "1 ms", "2.00x larger"),
         ("zeros in kernels", "0.00 %", "60.00 %", ""),
-        ("agreement with its model", "100.00 %", "97.00 %", ""),
+        ("agrees with its model", "100.00 %", "97.00 %", ""),
         ("cosine with its model", "0.500000", "0.500000", ""),
     )
 

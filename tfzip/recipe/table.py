@@ -27,13 +27,13 @@ def comparison_rows(exports: Sequence[tuple[str, StepRecord]], records: Sequence
     show = format_fraction if metric == "accuracy" else "{:.5g}".format
     rows = [
         _row("size", [r.facts["size_bytes"] for _, r in exports], format_bytes, _factor),
-        _row(f"{metric} on the test split", [q.get("file") for q in qualities], show, _difference(metric)),
+        _row(f"{metric}, test split", [q.get("file") for q in qualities], show, _difference(metric)),
         *[
             _row(f"latency, {threads} thread{'s' * (threads > 1)}", times, format_ms, _factor)
             for threads, times in _by_threads(latencies, names).items()
         ],
         _row("zeros in kernels", [r.facts["sparsity"] for _, r in exports], format_fraction, _no_change),
-        _row("agreement with its model", [o.get("agreement") for o in outputs], format_fraction, _no_change),
+        _row("agrees with its model", [o.get("agreement") for o in outputs], format_fraction, _no_change),
         _row("cosine with its model", [o.get("cosine") for o in outputs], "{:.6f}".format, _no_change),
     ]
     headings = ("", *[_heading(name, record) for name, record in exports])
