@@ -25,7 +25,7 @@ from tfzip.errors import FileFormatError, OptionError
 
 PathLike = str | os.PathLike[str]
 
-_ERROR_RATE = 0.05
+_ERROR_RATE = 0.01
 _MAX_DRIFT = 0.05
 _MAX_OUTLIERS = 0.05
 _MAX_SPREAD = 0.10

@@ -99,7 +99,7 @@ class Verdict:
         ratio: Latency of the file over that of the baseline.
         low: Lower end of the ratio's interval.
         high: Upper end of the ratio's interval.
-        confidence: Confidence of the interval; 1 - 0.05 / n for n files against one baseline (Bonferroni).
+        confidence: Confidence of the interval; 1 - 0.01 / n for n files against one baseline (Bonferroni).
         verdict: `"faster"`, `"slower"` or `"no difference"`.
     """
 

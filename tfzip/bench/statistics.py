@@ -102,7 +102,7 @@ class PairedRatio:
 
 
 def paired_ratio(
-    baseline: Launches, other: Launches, *, confidence: float = 0.95, margin: float = 0.01
+    baseline: Launches, other: Launches, *, confidence: float = 0.99, margin: float = 0.01
 ) -> PairedRatio:
     """Compares two files from launches in which their blocks took turns.
 
@@ -115,7 +115,7 @@ def paired_ratio(
     Args:
         baseline: Samples of the baseline, an even number of blocks in each launch.
         other: Samples of the other file, as many launches and blocks.
-        confidence: Confidence of the interval. Defaults to 0.95.
+        confidence: Confidence of the interval. Defaults to 0.99.
         margin: Differences below this fraction are called none, because the layout of memory alone moves a
             latency that much (Mytkowicz et al., "Producing wrong data without doing anything obviously
             wrong", ASPLOS 2009). Defaults to 0.01.
