@@ -83,7 +83,7 @@ def outcome(verb: str, kind: str, call) -> Outcome:  # noqa: ANN001 (a function 
     return Outcome(verb, kind, result if duration_s < LONGEST_S else "FAIL", duration_s, message[:300])
 
 
-def shard(folder: Path, count: int, seed: int, index: int, workers: int) -> list[Outcome]:
+def shard(folder: Path, count: int, seed: int, *, index: int, workers: int) -> list[Outcome]:
     """Takes every `workers`-th mutant through inspect, compare and bench."""
     import keras
     import numpy as np
@@ -157,7 +157,10 @@ def main() -> None:
         with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
             pool.submit(originals, folder).result()
             arguments = (folder, options.count, options.seed)
-            shards = [pool.submit(shard, *arguments, i, options.workers) for i in range(options.workers)]
+            shards = [
+                pool.submit(shard, *arguments, index=i, workers=options.workers)
+                for i in range(options.workers)
+            ]
             found = [o for finished in shards for o in finished.result()]
         chosen = list(damaged(folder, options.count, options.seed))[:: max(1, options.count // 100)]
         found += [by_command_line(folder, kind, data) for _, kind, data in chosen]

@@ -110,7 +110,7 @@ def test_the_command_prints_a_table_that_fits(signed):
     tables = done.output.split("File ")[0].splitlines()
     assert max(map(len, tables)) <= 100
     assert "block/depthwise" in done.output
-    assert "Scheme     int8" in done.output
+    assert "Scheme       int8" in done.output
     assert "100.00 % of MACs" in done.output
 
 

@@ -34,8 +34,10 @@ def test_a_name_leads_to_its_layer(name, paths, expected):
 
 
 def layers_by_operation(name, paths):
-    main = read(converted(name)).main
-    return [(op.name, layer_of_operator(main, op, paths)) for op in main.operators]
+    graph = read(converted(name))
+    return [
+        (op.name, layer_of_operator(graph, graph.main, op, layer_paths=paths)) for op in graph.main.operators
+    ]
 
 
 @pytest.mark.parametrize("name", ["float32", "int8", "int8_weights"])
@@ -52,10 +54,16 @@ def test_every_operation_of_a_converted_model_finds_its_layer(name):
 def test_the_loop_of_a_recurrent_layer_finds_it_inside_and_out():
     graph = read(converted("lstm"))
     inside = {
-        layer_of_operator(subgraph, op, ["memory", "head"])
+        layer_of_operator(graph, subgraph, op, layer_paths=["memory", "head"])
         for subgraph in graph.subgraphs[1:]
         for op in subgraph.operators
     }
     assert inside == {"memory"}
     assert ("WHILE", "memory") in layers_by_operation("lstm", ["memory", "head"])
     assert layers_by_operation("lstm", ["memory", "head"])[-1] == ("FULLY_CONNECTED", "head")
+
+
+def test_an_output_without_a_name_is_known_by_its_name_in_the_signature():
+    (name,) = read(converted("float32")).signatures[0].outputs
+    layers = layers_by_operation("float32", (*LAYERS, name))
+    assert layers[-1] == ("SOFTMAX", name)

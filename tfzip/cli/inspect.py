@@ -40,7 +40,7 @@ def _print(report: "FileReport", tensors: bool) -> None:
             title = "Tensors" if number == 0 else f"Tensors of subgraph {number}"
             console.print(_table(_TENSOR_COLUMNS, (_tensor_row(t) for t in subgraph), title))
     for name, value in _facts(report):
-        console.print(f"{name:<11}{_shown(value)}", soft_wrap=True)
+        console.print(f"{name:<13}{_shown(value)}", soft_wrap=True)
     if report.findings:
         rows = ((f.kind, f.op, f.layer, f.cost) for f in report.findings)
         console.print(_table(_FINDING_COLUMNS, rows, "\nFindings"))
@@ -121,6 +121,8 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
         for side, names in (("Input", signature.inputs), ("Output", signature.outputs)):
             for name, index in names.items():
                 yield side, f"{name}: {tensors[index].dtype} {_shape(tensors[index].shape)}"
+    if report.has_open_shapes:
+        yield "Open shapes", "MACs and arena are for 1 in each place marked ?"
     yield "Weights", format_bytes(report.weights_bytes)
     yield "MACs", format_count(report.macs)
     yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)

@@ -88,7 +88,7 @@ class FileReport:
         tensors: Tensors of each subgraph.
         ops: Operations of all subgraphs, the main one's first.
         weights_bytes: Bytes of all constants in the file.
-        macs: Multiply-accumulates of one inference.
+        macs: Multiply-accumulates of one inference, with 1 for dimensions left open.
         arena_bytes: Memory the runtime plans for values between operations; None when it did not say.
         xnnpack_macs_fraction: Fraction of `macs` that XNNPACK is known to take; of the bodies of loops
             nothing is known, so they count as not taken. None when the runtime did not say or there are no
@@ -113,6 +113,11 @@ class FileReport:
     xnnpack_macs_fraction: float | None = None
     runtime: str = ""
     refusal: str = ""
+
+    @property
+    def has_open_shapes(self) -> bool:
+        """Whether dimensions are left open; what depends on shapes is then told for 1 in their places."""
+        return any(-1 in tensor.shape for tensors in self.tensors for tensor in tensors)
 
     def to_json(self) -> str:
         """Returns everything as a JSON object, keys as the fields here."""

@@ -55,7 +55,8 @@ def _inspect(path: str, child: Sandbox) -> FileReport:
     try:
         taken: tuple[int, ...] = child.call(f"{_PROBE}:delegated_ops", path)
     except TfzipError as error:
-        return dataclasses.replace(report, refusal=_reason(error))
+        crashed = "the runtime failed in its child: " if isinstance(error, SandboxError) else ""
+        return dataclasses.replace(report, refusal=crashed + _reason(error))
     return _with_runtime(report, taken, _arena(report, child))
 
 
@@ -127,7 +128,8 @@ def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, flo
     runs = runs_of_subgraphs(graph)
     return tuple(
         dataclasses.replace(
-            _op_report(subgraph, operator, layers, zeros),
+            _op_report(subgraph, operator, zeros),
+            layer=layer_of_operator(graph, subgraph, operator, layer_paths=layers) or "",
             subgraph=number,
             macs=macs_of(subgraph, operator) * runs[number],
         )
@@ -136,9 +138,7 @@ def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, flo
     )
 
 
-def _op_report(
-    subgraph: Subgraph, operator: Operator, layers: Sequence[str], zeros: Mapping[int, float]
-) -> OpReport:
+def _op_report(subgraph: Subgraph, operator: Operator, zeros: Mapping[int, float]) -> OpReport:
     """Describes an operation by itself, as if its subgraph were the main one."""
     read_by = subgraph.tensors_of(operator.inputs)
     weights = [tensor for tensor in read_by if tensor.is_constant]
@@ -147,7 +147,7 @@ def _op_report(
         subgraph=0,
         index=operator.index,
         op=operator.name,
-        layer=layer_of_operator(subgraph, operator, layers) or "",
+        layer="",
         inputs=tuple(tensor.index for tensor in read_by if not tensor.is_constant),
         outputs=operator.outputs,
         weights=tuple(tensor.index for tensor in weights),

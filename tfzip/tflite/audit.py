@@ -55,7 +55,13 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
     """
     scheme = get_scheme(scheme)
     runs = runs_of_subgraphs(graph)
-    subgraphs = [_places(s, layer_paths, times) for s, times in zip(graph.subgraphs, runs, strict=True)]
+    subgraphs = [
+        [
+            _place(graph, subgraph, operator, layer_paths=layer_paths, runs=times)
+            for operator in subgraph.operators
+        ]
+        for subgraph, times in zip(graph.subgraphs, runs, strict=True)
+    ]
     everywhere = [place for places in subgraphs for place in places]
     findings = [_foreign(place) for place in everywhere if place.operator.is_custom]
     in_islands: set[int] = set()
@@ -70,21 +76,12 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
     return tuple(findings)
 
 
-def _places(subgraph: Subgraph, layer_paths: Sequence[str], runs: int) -> list[_Place]:
-    return [
-        _Place(
-            subgraph,
-            operator,
-            layer_of_operator(subgraph, operator, layer_paths) or _tensor_name(subgraph, operator),
-            runs,
-        )
-        for operator in subgraph.operators
-    ]
-
-
-def _tensor_name(subgraph: Subgraph, operator: Operator) -> str:
-    outputs = subgraph.tensors_of(operator.outputs)
-    return outputs[0].name if outputs else f"operation {operator.index}"
+def _place(
+    graph: FileGraph, subgraph: Subgraph, operator: Operator, *, layer_paths: Sequence[str], runs: int
+) -> _Place:
+    layer = layer_of_operator(graph, subgraph, operator, layer_paths=layer_paths)
+    names = [tensor.name for tensor in subgraph.tensors_of(operator.outputs)]
+    return _Place(subgraph, operator, layer or next(iter(names), f"operation {operator.index}"), runs)
 
 
 def _foreign(place: _Place) -> Finding:

@@ -87,7 +87,7 @@ def front_of(model: Table, name: str, text: bytes) -> bytes:
     kept = [entry.position for entry in model.tables(_METADATA) if entry.text(0) != name]
     entry = _add_vector(front, entries, kept)
     buffer = _add_vector(front, buffers, model.positions(_BUFFERS))
-    _add_entry(front, entry, name, len(model.positions(_BUFFERS)))
+    _add_entry(front, entry, name, buffer=len(model.positions(_BUFFERS)))
     _add_buffer(front, buffer, text)
     return front.finish()
 
@@ -121,7 +121,7 @@ def _add_vector(front: Front, place: int, targets: list[int]) -> int:
     return front.add("I", 0)
 
 
-def _add_entry(front: Front, place: int, name: str, buffer: int) -> None:
+def _add_entry(front: Front, place: int, name: str, *, buffer: int) -> None:
     """Appends a `Metadata` table: a name, and the number of the buffer with the content."""
     layout = front.add("HHHH", 8, 12, 4, 8)
     front.point_here(place)

@@ -30,12 +30,12 @@ def _calls(graph: FileGraph, caller: Subgraph, operator: Operator) -> list[tuple
     options = operator.options
     if "BodySubgraphIndex" in options and "CondSubgraphIndex" in options:
         body, condition = options["BodySubgraphIndex"], options["CondSubgraphIndex"]
-        turns = _turns(graph, caller, operator, condition)
+        turns = _turns(graph, caller, operator, condition=condition)
         return [(body, turns), (condition, turns + 1)]
     return [(options[name], 1) for name in _BRANCHES if name in options]
 
 
-def _turns(graph: FileGraph, caller: Subgraph, loop: Operator, condition: int) -> int:
+def _turns(graph: FileGraph, caller: Subgraph, loop: Operator, *, condition: int) -> int:
     """Returns the least distance from a counter's constant start to the constant it stays below."""
     if not 0 <= condition < len(graph.subgraphs):
         return 1

@@ -9,8 +9,9 @@ is rather layer `conv2d` with TensorFlow's suffix than a layer of that very name
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 
-from tfzip.tflite.file_graph import Operator, Subgraph
+from tfzip.tflite.file_graph import FileGraph, Operator, Subgraph
 
 _SUFFIX = re.compile(r"_\d+$")
 _HEAVY = re.compile(r"conv|matmul|einsum|tensordot|depthwise", re.IGNORECASE)
@@ -43,18 +44,26 @@ def layer_of(tensor_name: str, layer_paths: Sequence[str]) -> str | None:
     return min(found, key=lambda path: (not found[path], order[path]), default=None)
 
 
-def layer_of_operator(subgraph: Subgraph, operator: Operator, layer_paths: Sequence[str]) -> str | None:
+def layer_of_operator(
+    graph: FileGraph, subgraph: Subgraph, operator: Operator, *, layer_paths: Sequence[str]
+) -> str | None:
     """Returns the path of the layer that an operation came from, or None.
 
-    Its outputs name it; the last operation's output has lost its name, so that its weights and then its other
-    inputs are asked next.
+    The tensors it writes name it. Those that leave the file have lost their names; then their names in the
+    signature count, which export takes from the layers, then those of its weights, last of its other inputs.
     """
     inputs = subgraph.tensors_of(operator.inputs)
-    candidates = [
-        *subgraph.tensors_of(operator.outputs),
-        *sorted(inputs, key=lambda tensor: not tensor.is_constant),
-    ]
-    return next(filter(None, (layer_of(tensor.name, layer_paths) for tensor in candidates)), None)
+    weights_first = sorted(inputs, key=lambda tensor: not tensor.is_constant)
+    written = (layer_of(tensor.name, layer_paths) for tensor in subgraph.tensors_of(operator.outputs))
+    signed = (name for name in _signed_names(graph, subgraph, operator) if name in layer_paths)
+    read = (layer_of(tensor.name, layer_paths) for tensor in weights_first)
+    return next(filter(None, chain(written, signed, read)), None)
+
+
+def _signed_names(graph: FileGraph, subgraph: Subgraph, operator: Operator) -> Iterator[str]:
+    for signature in graph.signatures:
+        if graph.subgraphs[signature.subgraph] is subgraph:
+            yield from (name for name, index in signature.outputs.items() if index in operator.outputs)
 
 
 def _best(scopes: Sequence[str], index: _Index) -> str | None:

@@ -100,7 +100,8 @@ def _subgraph(table: Table, codes: list[tuple[str, bool]], buffers: list[tuple[i
         name=table.text(4),
         tensors=tensors,
         operators=tuple(
-            _operator(index, operator, codes, len(tensors)) for index, operator in enumerate(table.tables(3))
+            _operator(index, operator, codes, num_tensors=len(tensors))
+            for index, operator in enumerate(table.tables(3))
         ),
         inputs=_indices(table, 1, len(tensors)),
         outputs=_indices(table, 2, len(tensors)),
@@ -131,7 +132,7 @@ def _tensor(index: int, table: Table, buffers: list[tuple[int, int]]) -> Tensor:
     )
 
 
-def _operator(index: int, table: Table, codes: list[tuple[str, bool]], num_tensors: int) -> Operator:
+def _operator(index: int, table: Table, codes: list[tuple[str, bool]], *, num_tensors: int) -> Operator:
     name, is_custom = codes[_checked(table.number(0, "I"), len(codes), "operation code")]
     return Operator(
         index=index,
