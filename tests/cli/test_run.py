@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from tests.cli.process import tfzip
 from tests.recipe.runs import TINY, write_recipe
+from tfzip.cli import run
 from tfzip.cli.demo import command as demo
 
 EVALUATE = TINY.partition("\n\n[[steps]]\n")[0] + '\n[[steps]]\nstep = "evaluate"\n'
@@ -50,6 +51,19 @@ def test_json_is_alone_on_standard_output_and_the_folder_is_below_runs(tmp_path)
     assert report["steps"][0]["facts"]["metric"] == "accuracy"
     assert "[1/1] evaluate" in done.stderr
     assert (tmp_path / "runs" / "tiny" / "report.json").exists()
+
+
+def test_stopping_a_run_says_how_to_go_on(tmp_path, monkeypatch):
+    import tfzip.recipe.running
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tfzip.recipe.running, "run_recipe", stop)
+    monkeypatch.setattr(run, "_import_quietly", lambda: None)
+    result = CliRunner().invoke(run.command, [write_recipe(tmp_path / "tiny.toml", EVALUATE)])
+    assert result.exit_code == 130
+    assert "The same command goes on" in result.output
 
 
 def test_the_demo_names_its_folder():

@@ -107,6 +107,12 @@ def test_training_that_diverges_is_stopped_with_the_remedy(tmp_path):
         fit(small_model("linear", 1), plan, work(tmp_path, data=values))
 
 
+def test_a_loss_that_does_not_fit_the_targets_is_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"Training failed: .*Check that the loss") as caught:
+        fit(small_model(), replace(PLAN, loss="categorical_crossentropy"), work(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

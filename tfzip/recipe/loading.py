@@ -143,7 +143,5 @@ def _place(text: str, file: Path) -> str:
         return os.environ[name]
 
     filled = _VARIABLE.sub(value, text)
-    names_something_else = ":" in filled
-    if names_something_else or Path(filled).expanduser().is_absolute():
-        return filled
-    return str(file.parent / filled)
+    names_a_set_or_function = ":" in filled
+    return filled if names_a_set_or_function else str(file.parent / Path(filled).expanduser())

@@ -143,7 +143,9 @@ def begin_step(folder: Path) -> None:
     """Empties a step's folder, except for the restart point of an interrupted training."""
     folder.mkdir(exist_ok=True)
     for entry in folder.iterdir():
-        if entry.name != RESTART_FILE:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != RESTART_FILE:
             entry.unlink()
 
 

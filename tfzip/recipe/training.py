@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tfzip.errors import DataError, OptionError
+from tfzip.errors import DataError, OptionError, TfzipError
 from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.run_folder import RESTART_FILE
 from tfzip.recipe.steps.step import Work
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tfzip.recipe.steps.train import TrainStep
 
 _MOMENTUM = 0.9
+_MOST_CHARACTERS = 300
 _CROSSENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
 
 
@@ -41,8 +44,19 @@ def fit(
         DataError: Inputs or targets do not fit the model.
         OptionError: The loss does not fit the outputs, or training diverged.
     """
+    targets = _check_data(model, work.data)
+    with _explained():
+        return _fit(model, plan, work, targets, callbacks)
+
+
+def _fit(
+    model: keras.Model,
+    plan: "TrainStep",
+    work: Work,
+    targets: Array,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> list[dict[str, float]]:
     data = work.data
-    targets = _check_data(model, data)
     steps_per_epoch = math.ceil(num_rows(data.x_train) / plan.batch_size)
     loss = make_loss(model, plan, data.x_train, targets)
     metrics = ["accuracy"] if plan.loss in _CROSSENTROPIES else []
@@ -64,6 +78,20 @@ def fit(
         verbose=0,
     )
     return checkpoint.history
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns what Keras and TensorFlow raise on unfit data into an error of one line."""
+    try:
+        yield
+    except TfzipError:
+        raise
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise DataError(
+            f"Training failed: {' '.join(str(error).split())[:_MOST_CHARACTERS]}."
+            " Check that the loss and the data fit the model."
+        ) from error
 
 
 def shuffled_batches(

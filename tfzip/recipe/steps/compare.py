@@ -39,8 +39,9 @@ class CompareStep(Step):
         facts: dict[str, Any] = {"files": {}}
         for file in work.files:
             model = load_model(file.model_path, unsafe=work.unsafe)
-            facts["files"][file.name] = compare(model, file.path, x, y).to_dict()
-            work.say(f"{file.name}: {_line(facts['files'][file.name])}")
+            parity = compare(model, file.path, x, y, seed=work.seed).to_dict() | {"path": file.name}
+            facts["files"][file.name] = parity
+            work.say(f"{file.name}: {_line(parity)}")
         return Outcome(facts, f"{len(work.files)} files on {num_rows(x)} rows of the test split")
 
 
