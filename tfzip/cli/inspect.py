@@ -49,19 +49,22 @@ def _print(report: "FileReport", tensors: bool) -> None:
 _OP_COLUMNS = ("#", "op", "layer", "output", "scale", ">weights", ">MACs", ">zeros", "runs on")
 _TENSOR_COLUMNS = ("#", "tensor", "type", "shape", ">scale", ">zero point", ">bytes", ">zeros")
 _FINDING_COLUMNS = ("finding", "op", "layer", "cost")
+_FOLDED = ("op", "layer", "tensor", "cost")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Any:
-    """Returns a table that folds its names; a column marked `>` is of numbers."""
+    """Returns a table that folds names and sentences; a column marked `>` is of numbers."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
-        numbers = column.startswith(">")
         table.add_column(
-            column.lstrip(">"), justify="right" if numbers else "left", overflow="fold", no_wrap=numbers
+            column.lstrip(">"),
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=column not in _FOLDED,
         )
     for row in rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
