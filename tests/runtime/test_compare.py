@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import tfzip
 from tests.runtime.conftest import samples
+from tests.runtime.files import convert
 from tfzip.errors import DataError, FileFormatError, TfzipError
 from tfzip.runtime import open_session, replay
 
@@ -97,8 +98,8 @@ def test_a_model_that_asks_for_integers_is_given_integers(tmp_path):
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(20, 4)(inputs))
     model = keras.Model({"tokens": inputs}, keras.layers.Dense(1, activation="sigmoid")(x))
     tokens = np.random.default_rng(0).integers(0, 20, (9, 6))
-    artifact = tfzip.export(model, tmp_path / "tokens.tflite")
-    report = tfzip.compare(model, artifact, tokens, np.arange(9) % 2)
+    convert(model, tmp_path / "tokens.tflite", "float32", 1, {})
+    report = tfzip.compare(model, tmp_path / "tokens.tflite", tokens, np.arange(9) % 2)
     assert report.outputs[0].max_abs < 1e-6
     assert report.outputs[0].agreement == 1.0
     assert report.outputs[0].quality.metric == "accuracy"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from tests.runtime.conftest import samples
 from tfzip.cli.compare import command
-from tfzip.errors import DataError, FileFormatError, OptionError
+from tfzip.errors import FileFormatError, OptionError
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_json_is_all_that_stands_on_standard_output(saved, files):
     assert facts["agreement"] is not None
 
 
-def test_too_little_agreement_ends_with_status_one(saved, model, files, tmp_path):
+def test_too_little_agreement_ends_with_status_one(saved, files):
     from tests.runtime.files import with_bytes
     from tests.runtime.test_divergence import kernel_of
 
@@ -56,7 +56,6 @@ def test_bad_input_is_a_tfzip_error_of_one_line(saved, files, tmp_path):
         (run(saved, tmp_path / "missing.tflite"), FileFormatError),
         (run(saved, files(), "--samples", "0"), OptionError),
         (run(saved, files(), "--min-agreement", "2"), OptionError),
-        (run(saved, files(), "--data", str(tmp_path / "missing.npz")), DataError),
     ):
         assert isinstance(result.exception, kind), result.exception
         assert "\n" not in str(result.exception)
