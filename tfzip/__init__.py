@@ -24,6 +24,7 @@ _HOME = {
     "Artifact": "tfzip.artifact",
     "TfzipError": "tfzip.errors",
     "flatten": "tfzip.graph.flatten",
+    "profile": "tfzip.graph.profile",
     "rebuild": "tfzip.graph.rebuild",
     "from_tf_keras": "tfzip.legacy",
     "load_data": "tfzip.sources.data",

@@ -14,7 +14,7 @@ from tfzip.graph.model_inputs import declares_inputs, symbolic_inputs, with_inte
 from tfzip.graph.walk import check_built, unique_name
 
 
-def flatten(model: keras.Model, *, strict: bool = False) -> FlatGraph:
+def flatten(model: keras.Model, *, strict: bool = False, batch: int | None = None) -> FlatGraph:
     """Returns a model as one flat graph of layer calls and `keras.ops`.
 
     Nested models and user layers are entered: their `call` runs once on symbolic tensors. Stock layers stay
@@ -24,6 +24,7 @@ def flatten(model: keras.Model, *, strict: bool = False) -> FlatGraph:
     Args:
         model: A built Functional, Sequential or subclassed model.
         strict: Whether an opaque layer is an error. Defaults to `False`.
+        batch: Number of examples, where shapes are to be known. Defaults to `None`: as the model declares it.
 
     Returns:
         The graph, with opaque layers and their reasons in `opaque`.
@@ -38,7 +39,7 @@ def flatten(model: keras.Model, *, strict: bool = False) -> FlatGraph:
         ['stem/conv', 'stem/norm', 'block/add', 'head']
     """
     check_built(model)
-    inputs = symbolic_inputs(model)
+    inputs = symbolic_inputs(model, batch)
     with left_as_it_was(model):
         expansion = Expansion(model)
         try:

@@ -9,7 +9,7 @@ from tfzip.errors import ModelError
 from tfzip.graph.flat_graph import FlatGraph
 
 
-def symbolic_inputs(model: keras.Model) -> Any:
+def symbolic_inputs(model: keras.Model, batch: int | None = None) -> Any:
     """Returns new `keras.Input` tensors in the structure that the model takes.
 
     A Functional or Sequential model declares names, shapes and types. A subclassed model only remembers the
@@ -23,7 +23,10 @@ def symbolic_inputs(model: keras.Model) -> Any:
     if declared is not None:
         return keras.tree.map_structure(
             lambda tensor: keras.Input(
-                batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=tensor.name
+                batch_shape=(batch or tensor.shape[0], *tensor.shape[1:]),
+                dtype=tensor.dtype,
+                sparse=tensor.sparse,
+                name=tensor.name,
             ),
             declared,
         )
@@ -35,7 +38,7 @@ def symbolic_inputs(model: keras.Model) -> Any:
             f"Model {model.name!r} must know the shape of one argument to be traced. Received: {received}."
             " Call it on a batch given as one array, list or dict, or wrap it in a Functional model."
         )
-    return _from_shapes(shape, "")
+    return _from_shapes(shape, "", batch)
 
 
 def declares_inputs(model: keras.Model) -> bool:
@@ -63,9 +66,9 @@ def _declared_inputs(model: keras.Model) -> Any:
     return model.input if hasattr(model, "operations") else None
 
 
-def _from_shapes(shape: Any, name: str) -> Any:
+def _from_shapes(shape: Any, name: str, batch: int | None) -> Any:
     if isinstance(shape, dict):
-        return {key: _from_shapes(value, key) for key, value in shape.items()}
+        return {key: _from_shapes(value, key, batch) for key, value in shape.items()}
     if any(isinstance(size, list | tuple | dict) for size in shape):
-        return [_from_shapes(value, f"{name or 'input'}_{index}") for index, value in enumerate(shape)]
-    return keras.Input(batch_shape=(None, *shape[1:]), name=name or "input")
+        return [_from_shapes(value, f"{name or 'input'}_{index}", batch) for index, value in enumerate(shape)]
+    return keras.Input(batch_shape=(batch, *shape[1:]), name=name or "input")
