@@ -181,6 +181,19 @@ def foreign_model():
     return keras.Model(x, layers.Dense(2)(Bessel(name="bessel")(layers.Dense(3)(x))))
 
 
+def test_a_bias_that_two_operations_share_with_one_scale_is_no_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    near, far = keras.Input((8,), name="near"), keras.Input((8,), name="far")
+    shared = layers.Dense(4, name="shared", bias_initializer="normal")
+    model = keras.Model([near, far], layers.Add()([shared(near), shared(far)]))
+    data = (RNG.normal(size=(64, 8)), 10 * RNG.normal(size=(64, 8)))
+    with pytest.raises(
+        ConversionError, match="FULLY_CONNECTED in layer 'shared' shares a bias.*Use scheme 'int8'"
+    ):
+        tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
+    assert tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=data).findings == ()
+
+
 def crash(job):
     os.kill(os.getpid(), signal.SIGSEGV)
 

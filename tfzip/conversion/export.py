@@ -201,6 +201,13 @@ def _audited(graph: FileGraph, scheme: Scheme, layers: Sequence[str]) -> tuple[F
     if foreign:
         names = ", ".join(f"{f.op} in layer {f.layer!r}" for f in foreign)
         raise ConversionError(f"The file would need operations that LiteRT does not have: {names}.")
+    wrong = next((f for f in findings if f.kind == "wrong_bias"), None)
+    if wrong:
+        raise ConversionError(
+            f"The converter made a wrong file: {wrong.op} in layer {wrong.layer!r} shares a bias with another"
+            " operation,"
+            f" and {wrong.cost}. Use scheme 'int8', or give each call a layer of its own."
+        )
     return findings
 
 

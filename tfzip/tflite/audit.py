@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tfzip.artifact import Finding
 from tfzip.schemes import Scheme, get_scheme
+from tfzip.tflite.bias import WrongBias, wrong_biases
 from tfzip.tflite.file_graph import BITS_OF, FileGraph, Operator, Subgraph, Tensor
 from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
@@ -70,6 +71,7 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
         for island in _islands(subgraphs):
             in_islands |= {id(place) for place in island}
             findings.append(_island(island, borders[id(island[0].subgraph)]))
+        findings += [_wrong_bias(graph, wrong, layer_paths) for wrong in wrong_biases(graph)]
     if scheme.weights.bits < 32:
         outside = [place for place in everywhere if id(place) not in in_islands]
         findings += _float_weights(outside, scheme.weights.bits)
@@ -92,6 +94,12 @@ def _foreign(place: _Place) -> Finding:
         layer=place.layer,
         cost=_FLEX if is_flex else _CUSTOM,
     )
+
+
+def _wrong_bias(graph: FileGraph, wrong: WrongBias, layer_paths: Sequence[str]) -> Finding:
+    place = _place(graph, wrong.subgraph, wrong.operator, layer_paths=layer_paths, runs=1)
+    cost = f"its bias counts {wrong.factor:.3g} times what it should"
+    return Finding("wrong_bias", wrong.operator.name, place.layer, cost)
 
 
 def _islands(subgraphs: Sequence[Sequence[_Place]]) -> list[list[_Place]]:
