@@ -2,7 +2,7 @@
 
 Kernels add the bias to sums of products, so its scale has to be the input's times the weights' (Jacob et al.
 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section
-2.2). TensorFlow's 16x8 quantizer gives a bias that two operations share the scale of the first; the second then
+2.2). TensorFlow's 16x8 quantizer gives a bias that two operations share the scale of the first; the second
 computes something else, without a word.
 """
 
