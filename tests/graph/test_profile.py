@@ -216,9 +216,7 @@ def test_buffers_alive_together_never_overlap(seed):
     size = plan(buffers)
     for time in range(40):
         alive = sorted((b.offset, b.size_bytes) for b in buffers if b.first <= time <= b.last)
-        assert all(
-            start + length <= after for (start, length), (after, _) in zip(alive, alive[1:], strict=False)
-        )
+        assert all(start + length <= after for (start, length), (after, _) in pairwise(alive))
         assert sum(length for _, length in alive) <= size
 
 

@@ -17,6 +17,7 @@ from tfzip.graph import flatten, rebuild
 def assert_same(expected, received):
     keras.tree.assert_same_structure(expected, received)
     for one, other in zip(keras.tree.flatten(expected), keras.tree.flatten(received), strict=True):
+        assert np.isfinite(one).all()
         np.testing.assert_array_equal(one, other)
 
 

@@ -222,12 +222,17 @@ def built(name):
 
 
 def randomize(model, seed=0):
-    """Gives every weight a value of its own, so that a mixed-up copy shows."""
+    """Gives every weight a value of its own, so that a mixed-up copy shows, and keeps signals in range."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
-        values = rng.normal(0.1, 0.3, variable.shape)
-        positive = any(word in variable.path for word in ("variance", "gamma"))
-        variable.assign((abs(values) + 0.5 if positive else values).astype("float32"))
+        shape = variable.shape
+        values = rng.normal(0.0, np.sqrt(2 / np.prod(shape[:-1])) if len(shape) > 1 else 0.1, shape)
+        if any(word in variable.path for word in ("variance", "gamma")):
+            values = 1 + np.abs(values)
+        variable.assign(values.astype("float32"))
+    for layer in model._flatten_layers():
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
     return model
 
 

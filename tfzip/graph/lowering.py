@@ -77,7 +77,7 @@ class Lowering:
     def buffers(self) -> list[Buffer]:
         """Returns the memory the run needs, with lifetimes in numbers of operations.
 
-        Inputs keep theirs to the end. An addition or multiplication writes over an input that nothing else
+        Inputs keep theirs to the end. Additions, multiplications and softmax write over an input that nothing else
         reads, unless that is a model's input or the result is a model's output.
         """
         outputs = [self._at[tensor] for tensor in self.graph.output_ids()]
