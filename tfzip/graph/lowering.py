@@ -77,8 +77,8 @@ class Lowering:
     def buffers(self) -> list[Buffer]:
         """Returns the memory the run needs, with lifetimes in numbers of operations.
 
-        Inputs keep theirs to the end. Additions, multiplications and softmax write over an input that nothing else
-        reads, unless that is a model's input or the result is a model's output.
+        Inputs keep theirs to the end. Additions, multiplications and softmax write over an input that nothing
+        else reads, unless that is a model's input or the result is a model's output.
         """
         outputs = [self._at[tensor] for tensor in self.graph.output_ids()]
         kept = {id(buffer) for buffer in (*self._inputs, *outputs)}
