@@ -53,6 +53,12 @@ def test_several_inputs_are_matched_by_order_or_name(data):
     np.testing.assert_array_equal(samples["tokens"], T)
 
 
+def test_a_named_set_calibrates_with_its_training_split(tmp_path):
+    file = tmp_path / "d.npz"
+    np.savez(file, x_train=X, y_train=np.zeros(10, int), x_test=X[:2] + 1000, y_test=np.zeros(2, int))
+    assert calibration_samples(file, [IMAGE])["image"].max() < 1000
+
+
 def test_no_more_than_the_limit_is_taken_and_an_endless_stream_ends():
     def endless():
         while True:

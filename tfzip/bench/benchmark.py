@@ -22,6 +22,7 @@ from tfzip.bench.statistics import (
     percentiles,
 )
 from tfzip.errors import FileFormatError, OptionError
+from tfzip.tflite import read
 
 PathLike = str | os.PathLike[str]
 
@@ -71,6 +72,8 @@ def benchmark(
         raise OptionError(
             f"A verdict on {len(paths)} files needs at least 2 launches. Received: {plan.launches}."
         )
+    for path in paths:
+        read(path)  # most damage is found here, in a millisecond
     where = devices.get(device)
     config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)

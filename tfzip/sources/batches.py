@@ -52,7 +52,7 @@ def calibration_samples(
 def _named(spec: str | os.PathLike[str]) -> Any:
     from tfzip.sources.data import load_data
 
-    return load_data(str(spec)).x
+    return load_data(str(spec), split="train").x
 
 
 def _is_stream(data: Any) -> bool:
