@@ -67,7 +67,8 @@ def test_no_framework_is_loaded_by_the_parent(small):
     code = (
         "import sys; from tfzip.cli import tfzip;"
         f"tfzip(['bench', {str(small)!r}, '--runs', '4', '--launches', '1'], standalone_mode=False);"
-        "sys.exit(', '.join({'tensorflow', 'keras', 'ai_edge_litert.interpreter'} & set(sys.modules)) or None)"
+        "loaded = {'tensorflow', 'keras', 'ai_edge_litert.interpreter'} & set(sys.modules);"
+        "sys.exit(', '.join(loaded) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
