@@ -10,6 +10,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from tfzip.files import written_beside
+
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("TFZIP_DATA", Path.home() / ".cache/tfzip/datasets"))
 
@@ -33,9 +35,8 @@ def save(name: str, result: dict) -> Path:
         "versions": {package: version(package) for package in packages},
     }
     path = RESULTS / f"{name}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
-    partial.replace(path)
+    with written_beside(path) as partial:
+        partial.write_text(json.dumps({"about": about, **result}, indent=2) + "\n")
     return path
 
 

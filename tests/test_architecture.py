@@ -17,7 +17,7 @@ LEVELS = [
     {"sources"},
     {"legacy", "pruning", "quantization", "distillation", "nas"},
     {"graph", "tflite"},
-    {"registry", "artifact", "schemes", "sandbox", "untrusted"},
+    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files"},
     {"errors", "units", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
+from tfzip.files import written_beside
 from tfzip.units import format_bytes, format_ms
 
 SCHEMA_VERSION = 1
@@ -156,12 +157,10 @@ class BenchmarkReport:
             OptionError: The target cannot be written; an existing file is left as it was.
         """
         target = check_target(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            partial.write_text(self.to_json() + "\n")
-            partial.replace(target)
+            with written_beside(target) as partial:
+                partial.write_text(self.to_json() + "\n")
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
         return target
 

@@ -4,8 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tfzip.conversion.preparation import layer_paths
 from tfzip.conversion.signature import file_signature
 from tfzip.conversion.trace import fixed_inputs, trace
 from tfzip.errors import ConversionError, OptionError, SandboxError
+from tfzip.files import written_beside
 from tfzip.sandbox import resolve, run_isolated
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.batches import calibration_samples
@@ -128,7 +128,7 @@ def _export(
     scheme = get_scheme(scheme)
     io = _checked_options(model, path, scheme, calibration, batch, io)
     layers = layer_paths(model)
-    with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, _beside(path) as partial:
+    with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
         samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
         shapes = [array.shape[1:] for array in samples.values()] or None
         traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
@@ -151,7 +151,7 @@ def _export(
             "layers": json.dumps(layers),
         }
         write_metadata(partial, metadata)
-        return _in_place(partial, path, scheme, findings, metadata)
+        return _artifact(partial, path, scheme, findings, metadata)
 
 
 def _run_here(target: str, job: ConversionJob) -> Any:
@@ -175,15 +175,6 @@ def _checked_options(
     if io is not None and io not in allowed:
         raise OptionError(f"io must be {' or '.join(allowed)} for scheme {scheme.name!r}. Received: {io!r}.")
     return io or own
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _spill(samples: Mapping[str, np.ndarray], folder: Path) -> tuple[tuple[str, str], ...]:
@@ -218,11 +209,12 @@ def _weights_sha256(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _in_place(
+def _artifact(
     partial: Path, path: Path, scheme: Scheme, findings: tuple[Finding, ...], metadata: Mapping[str, str]
 ) -> Artifact:
+    """Describes a finished file that is about to be moved to `path`."""
     inputs, outputs = file_signature(read(partial))
-    artifact = Artifact(
+    return Artifact(
         path=path,
         scheme=scheme.name,
         size_bytes=partial.stat().st_size,
@@ -232,5 +224,3 @@ def _in_place(
         findings=findings,
         metadata={k: v for k, v in metadata.items() if k != "layers"},
     )
-    partial.replace(path)
-    return artifact

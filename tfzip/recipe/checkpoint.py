@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from tfzip.errors import OptionError
+from tfzip.files import written_beside
 
 
 class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -70,10 +71,8 @@ class EpochCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             f"v{i}": np.frombuffer(np.asarray(v).tobytes(), np.uint8)
             for i, v in enumerate(_state(self.model))
         }
-        partial = self.path.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        with written_beside(self.path) as partial, partial.open("wb") as stream:
             np.savez(stream, allow_pickle=False, meta=np.array(meta), **state)
-        partial.replace(self.path)
 
 
 def _state(model: keras.Model) -> list[Any]:

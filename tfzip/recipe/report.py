@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class RunReport:
     machine: Mapping[str, Any]
     steps: tuple[StepRecord, ...]
     files: tuple[str, ...] = ()
-    table: tuple[tuple[str, ...], ...] = field(default=())
+    table: tuple[tuple[str, ...], ...] = ()
 
     @property
     def file(self) -> Path | None:

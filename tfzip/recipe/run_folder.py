@@ -3,15 +3,15 @@
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tfzip.artifact import sha256_of
 from tfzip.errors import OptionError
+from tfzip.files import written_beside
 
 RECORD_FILE = "record.json"
 RESTART_FILE = "restart.npz"
@@ -45,7 +45,7 @@ class StepRecord:
     seconds: float
     model: str = ""
     exported: str = ""
-    scheme: str = field(default="")
+    scheme: str = ""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -55,12 +55,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file beside its target and moves it into place."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    with written_beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -87,6 +83,8 @@ def open_run_folder(folder: Path, recipe_name: str) -> Iterator[None]:
                 f"Another run works in {folder}. Wait until it ends, or give another folder with --output."
             ) from None
         _claim(folder, recipe_name)
+        for left in folder.glob(".*.partial"):  # by a run that was killed while it wrote
+            left.unlink()
         yield
 
 
@@ -100,7 +98,8 @@ def _claim(folder: Path, recipe_name: str) -> None:
                 " Give another folder with --output."
             )
         return
-    others = [entry.name for entry in folder.iterdir() if entry.name not in (_LOCK, f".{_MARKER}.partial")]
+    names = [entry.name for entry in folder.iterdir()]
+    others = [name for name in names if name != _LOCK and not name.startswith(f".{_MARKER}.")]
     if others:
         raise OptionError(
             f"{folder} holds files that are not of a run, such as {others[0]}. Give an empty or new folder"

@@ -4,17 +4,15 @@ It is one entry named `tfzip` in the flatbuffer's metadata table, a JSON object 
 ignore.
 """
 
-import contextlib
 import json
 import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from tfzip.errors import FileFormatError, OptionError
+from tfzip.files import written_beside
 from tfzip.tflite.flat import IDENTIFIER, Bytes, Table, root_of
 from tfzip.tflite.front import ALIGNMENT, MARK, front_of
 from tfzip.tflite.reader import damaged, open_bytes
@@ -110,27 +108,14 @@ def _require_inside(model: Table) -> None:
 
 def _replace(target: Path, front: bytes, body: int) -> None:
     """Writes the front and the body beside the file, then moves the result into its place."""
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as out:
-            temporary = Path(out.name)
-            out.write(front)
-            with target.open("rb") as source:
+        with written_beside(target) as partial:
+            with partial.open("wb") as out, target.open("rb") as source:
+                out.write(front)
                 source.seek(body)
                 shutil.copyfileobj(source, out, 1 << 20)
-            _flush(out)
-        shutil.copymode(target, temporary)
-        temporary.replace(target)
+            shutil.copymode(target, partial)
     except OSError as error:
         raise FileFormatError(
             f"{target} cannot be signed: {error.strerror}. Free space or choose a folder you may write to."
         ) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
-
-
-def _flush(stream: IO[bytes]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
