@@ -61,6 +61,11 @@ class UnknownNameError(TfzipError, ValueError):
         return type(self), self.arguments
 
 
+def one_line(error: BaseException) -> str:
+    """Returns the message of an error with every line break and run of spaces as one space."""
+    return " ".join(str(error).split())
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Returns `" Did you mean 'int8'?"`, or nothing when no known name is near."""
     near = get_close_matches(str(name), list(known), n=1, cutoff=0.6)

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
-from tfzip.errors import ModelError
+from tfzip.errors import ModelError, one_line
 
 _CODE_CLASSES = {
     "Lambda": "a Lambda layer (Python code)",
@@ -48,7 +48,7 @@ def keras_config(path: Path) -> tuple[dict[str, Any], str]:
         ) from None
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(
-            f"{path} is a zip archive but not one that Keras wrote ({' '.join(str(error).split())}). "
+            f"{path} is a zip archive but not one that Keras wrote ({one_line(error)}). "
             "Expected what model.save('name.keras') writes."
         ) from None
     return _checked(path, config), str(_checked(path, metadata).get("keras_version", ""))
@@ -67,7 +67,7 @@ def hdf5_config(path: Path) -> tuple[dict[str, Any], str]:
             config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
     except (OSError, RuntimeError, KeyError) as error:
         raise ModelError(
-            f"{path} is not a readable HDF5 file ({' '.join(str(error).split())}). "
+            f"{path} is not a readable HDF5 file ({one_line(error)}). "
             "It may be truncated: save or copy it again."
         ) from None
     if config is None:

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-from tfzip.errors import TfzipError, did_you_mean
+from tfzip.errors import TfzipError, did_you_mean, one_line
 from tfzip.version import __version__
 
 COMMANDS = {
@@ -59,5 +59,5 @@ def main() -> None:
     try:
         tfzip.main(prog_name="tfzip", standalone_mode=True)
     except TfzipError as error:
-        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        click.echo(f"Error: {one_line(error)}", err=True)
         sys.exit(1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tfzip.errors import TfzipError
+from tfzip.errors import TfzipError, one_line
 from tfzip.version import __version__
 
 _PROBE_TIMEOUT_S = 120.0
@@ -107,9 +107,7 @@ def _runtimes() -> list[dict[str, Any]]:
                 takes = run_isolated("tfzip.cli.doctor:probe", str(file), name, timeout_s=_PROBE_TIMEOUT_S)
                 found.append(facts | {"runs": True, "xnnpack": takes, "detail": ""})
             except TfzipError as error:
-                found.append(
-                    facts | {"runs": False, "xnnpack": False, "detail": " ".join(str(error).split())}
-                )
+                found.append(facts | {"runs": False, "xnnpack": False, "detail": one_line(error)})
     return found
 
 

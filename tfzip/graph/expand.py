@@ -152,7 +152,7 @@ class Expansion:
             except Exception as error:  # noqa: BLE001 - a user's call may raise anything on symbolic tensors
                 restore_inputs()
                 self.opaque, self.inference_only = opaque_before, asked_before
-                self.opaque[path] = one_line(error)
+                self.opaque[path] = cause_of(error)
                 return leaf_call(*args, **kwargs)
             finally:
                 self._running.pop()
@@ -215,8 +215,8 @@ def _reason_not_to_expand(layer: keras.Layer) -> str | None:
     return None
 
 
-def one_line(error: Exception) -> str:
-    """Returns the cause without the frame that Keras draws around it."""
+def cause_of(error: Exception) -> str:
+    """Returns what went wrong in one line, without the frame that Keras draws around it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = re.split(r"Arguments received by", text)[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]

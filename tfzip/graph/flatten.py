@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import ModelError
-from tfzip.graph.expand import Expansion, one_line
+from tfzip.graph.expand import Expansion, cause_of
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, TensorRef
 from tfzip.graph.keras_nodes import CallRecord, left_as_it_was
 from tfzip.graph.model_inputs import declares_inputs, symbolic_inputs, with_integer_tokens
@@ -47,7 +47,7 @@ def flatten(model: keras.Model, *, strict: bool = False, batch: int | None = Non
         except Exception as error:
             raise ModelError(
                 f"Model {model.name!r} cannot be called on symbolic inputs, so its graph cannot be read."
-                f" Received: {one_line(error)}. Wrap it in a Functional model that passes all arguments."
+                f" Received: {cause_of(error)}. Wrap it in a Functional model that passes all arguments."
             ) from error
         if strict and expansion.opaque:
             path, reason = next(iter(expansion.opaque.items()))

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import ModelError, OptionError
-from tfzip.graph.expand import one_line
+from tfzip.graph.expand import cause_of
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, TensorRef
 from tfzip.graph.flatten import flatten
 from tfzip.graph.keras_nodes import all_layers, twin
@@ -113,7 +113,7 @@ def _clone(layer: keras.Layer, name: str, dtype: str | None, path: str) -> keras
     except Exception as error:
         raise ModelError(
             f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
-            f" Received: {one_line(error)}. Give it get_config(), or pass share_weights=True."
+            f" Received: {cause_of(error)}. Give it get_config(), or pass share_weights=True."
         ) from error
 
 

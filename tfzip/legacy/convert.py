@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfzip.errors import ModelError, TfzipError
+from tfzip.errors import ModelError, TfzipError, one_line
 from tfzip.graph.keras_nodes import producer
 from tfzip.legacy.arguments import keras3_name
 from tfzip.legacy.door import tf_keras
@@ -93,7 +93,7 @@ def _replay(model: Any, inputs: list[tuple[Any, Any]], converter: LayerConverter
         except Exception as error:  # Keras raises any class on arguments that it does not take
             raise ModelError(
                 f"Layer {call.layer.name!r} ({type(call.layer).__name__}) cannot be called in Keras 3 as "
-                f"it was in Keras 2: {' '.join(str(error).split())[:300]} Rebuild that layer in Keras 3."
+                f"it was in Keras 2: {one_line(error)[:300]} Rebuild that layer in Keras 3."
             ) from error
         olds = tf.nest.flatten(call.outputs)
         news = [result] if len(olds) == 1 else tf.nest.flatten(result)

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from tfzip.errors import ModelError, TfzipError
+from tfzip.errors import ModelError, TfzipError, one_line
 from tfzip.legacy.door import tf_keras, tfmot
 from tfzip.untrusted import (
     class_names,
@@ -47,7 +47,7 @@ def load_tf_keras(path: str | os.PathLike[str], *, unsafe: bool = False) -> Any:
         raise
     except Exception as error:  # tf_keras raises any class on a damaged or foreign file
         raise ModelError(
-            f"{source} cannot be loaded by tf_keras ({' '.join(str(error).split())[:300]}). A model with "
+            f"{source} cannot be loaded by tf_keras ({one_line(error)[:300]}). A model with "
             "classes of its own needs them: load it in a function and name it as package.module:function."
         ) from error
 

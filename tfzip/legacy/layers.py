@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfzip.errors import ModelError
+from tfzip.errors import ModelError, one_line
 from tfzip.legacy.arguments import keras3_config, keras3_name
 from tfzip.legacy.door import tf_keras
 from tfzip.legacy.keras2_nodes import is_stock
@@ -46,7 +46,7 @@ class LayerConverter:
             except ValueError as error:
                 raise ModelError(
                     f"The weights of layer {layer.name!r} ({type(layer).__name__}) do not fit its Keras 3 "
-                    f"counterpart: {' '.join(str(error).split())} Rebuild that layer in Keras 3."
+                    f"counterpart: {one_line(error)} Rebuild that layer in Keras 3."
                 ) from error
             if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
                 layer.finalize_state()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tfzip.errors import ModelError
+from tfzip.errors import ModelError, one_line
 
 Operation = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def apply_operation(layer: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"Layer {layer.name!r} calls tf.{symbol} in a way that keras.ops cannot follow "
-            f"({' '.join(str(error).split())}). Express it with layers or simpler operations."
+            f"({one_line(error)}). Express it with layers or simpler operations."
         ) from error
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzip.errors import DataError, OptionError, TfzipError
+from tfzip.errors import DataError, OptionError, TfzipError, one_line
 from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.run_folder import RESTART_FILE
 from tfzip.recipe.steps.step import Work
@@ -89,7 +89,7 @@ def _explained() -> Iterator[None]:
         raise
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise DataError(
-            f"Training failed: {' '.join(str(error).split())[:_MOST_CHARACTERS]}."
+            f"Training failed: {one_line(error)[:_MOST_CHARACTERS]}."
             " Check that the loss and the data fit the model."
         ) from error
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from tfzip.artifact import sha256_of
-from tfzip.errors import FileFormatError, SandboxError, TfzipError
+from tfzip.errors import FileFormatError, SandboxError, TfzipError, one_line
 from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
 from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
@@ -89,7 +89,7 @@ def _with_runtime(report: FileReport, taken: Sequence[int], arena: int | None) -
 
 
 def _reason(error: TfzipError) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return one_line(error).rstrip(".")
 
 
 def static_report(path: str) -> FileReport:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
-from tfzip.errors import FileFormatError, SandboxError
+from tfzip.errors import FileFormatError, SandboxError, one_line
 from tfzip.runtime.numbers import quantize
 from tfzip.runtime.session import Session, SessionOp, open_session
 from tfzip.sandbox import Sandbox
@@ -97,8 +97,7 @@ class FileRunner:
         try:
             return self._child.call(f"{__name__}:{function}", self.path, *args, timeout_s=limit_s)
         except SandboxError as error:
-            reason = " ".join(str(error).split())
-            raise FileFormatError(f"{self.path} cannot be run: {reason}") from error
+            raise FileFormatError(f"{self.path} cannot be run: {one_line(error)}") from error
 
 
 def _check_comparable(path: str, spec: TensorSpec) -> None:

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
-from tfzip.errors import DataError, FileFormatError, MissingDependencyError, OptionError, did_you_mean
+from tfzip.errors import (
+    DataError,
+    FileFormatError,
+    MissingDependencyError,
+    OptionError,
+    did_you_mean,
+    one_line,
+)
 from tfzip.runtime.runtimes import PREFERENCE, Runtime, runtimes
 
 
@@ -90,7 +97,7 @@ class Session:
         try:  # not the helper below: a context manager would weigh in a benchmark
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise FileFormatError(f"{self.path} cannot be run: {_one_line(error)}.") from error
+            raise FileFormatError(f"{self.path} cannot be run: {_reason(error)}.") from error
 
     def read(self) -> dict[str, NDArray[Any]]:
         """Returns copies of the outputs by name, in the file's dtype."""
@@ -203,11 +210,11 @@ def _as_format_error(path: str, what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise FileFormatError(f"{path} {what}: {_one_line(error)}.") from error
+        raise FileFormatError(f"{path} {what}: {_reason(error)}.") from error
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+def _reason(error: BaseException) -> str:
+    return one_line(error).rstrip(".") or type(error).__name__
 
 
 def _indices(array: Any) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfzip.errors import ModelError, TfzipError, did_you_mean
+from tfzip.errors import ModelError, TfzipError, did_you_mean, one_line
 from tfzip.untrusted import (
     hdf5_config,
     keras_config,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _EXPECTED = "a .keras or .h5 file, a SavedModel folder, or package.module:function"
+_MOST_CHARACTERS = 300
 _MISSING_OBJECT = re.compile(r"(?:Could not locate (?:class|function)|Unknown [\w ]+:) '([^']+)'")
 
 
@@ -137,7 +138,7 @@ def _from_function(spec: str) -> "keras.Model":
         raise
     except Exception as error:  # the user's code may raise anything
         raise ModelError(
-            f"{spec} failed{_location(error)}: {type(error).__name__}: {_one_line(error)}"
+            f"{spec} failed{_location(error)}: {type(error).__name__}: {_shortened(error)}"
         ) from error
     finally:
         sys.path.remove(here)
@@ -165,7 +166,7 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
             "builds and loads the model as package.module:function."
         )
     return ModelError(
-        f"{path} cannot be loaded ({_one_line(error)}). Save it again with model.save('name.keras')."
+        f"{path} cannot be loaded ({_shortened(error)}). Save it again with model.save('name.keras')."
     )
 
 
@@ -185,6 +186,6 @@ def _location(error: Exception) -> str:
     return f" at {own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
-def _one_line(error: Exception, limit: int = 300) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[:limit] + "..."
+def _shortened(error: Exception) -> str:
+    text = one_line(error)
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."

@@ -5,7 +5,7 @@ To be called in a child process, since a damaged file can crash an interpreter.
 
 from collections.abc import Iterable, Sequence
 
-from tfzip.errors import FileFormatError
+from tfzip.errors import FileFormatError, one_line
 from tfzip.runtime.session import SessionOp, first_installed, open_session
 
 DELEGATE = "DELEGATE"
@@ -64,7 +64,7 @@ def arena_bytes(path: str, tensors: Iterable[int]) -> int:
         )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise FileFormatError(f"{path} cannot be planned: {' '.join(str(error).split())}.") from error
+        raise FileFormatError(f"{path} cannot be planned: {one_line(error)}.") from error
     spans = []
     for index in tensors:
         try:
