@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tfzip.conversion.signature import input_tree, output_names, unique_names
+from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import ModelError
 
 
@@ -64,4 +64,5 @@ def test_outputs_are_named_by_keys_or_layers_and_never_twice():
     assert output_names(model, model.output) == ["head", "aux"]
     named = keras.Model(x, {"mask": dense(x)})
     assert output_names(named, named.output) == ["mask"]
-    assert unique_names(["a", "b", "a", "a"]) == ["a", "b", "a_1", "a_2"]
+    model.output_names = ["a", "b", "a", "a", "a_1"]
+    assert output_names(model, [0] * 5) == ["a", "b", "a_1", "a_2", "a_1_1"]

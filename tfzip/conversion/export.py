@@ -14,11 +14,11 @@ import numpy as np
 from tfzip.artifact import Artifact, Finding, sha256_of
 from tfzip.conversion.converters import ConversionJob
 from tfzip.conversion.diagnosis import explain
-from tfzip.conversion.preparation import layer_paths
 from tfzip.conversion.signature import file_signature
 from tfzip.conversion.trace import fixed_inputs, trace
 from tfzip.errors import ConversionError, OptionError, SandboxError
 from tfzip.files import written_beside
+from tfzip.graph import walk
 from tfzip.sandbox import resolve, run_isolated
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.batches import calibration_samples
@@ -127,7 +127,7 @@ def _export(
 ) -> Artifact:
     scheme = get_scheme(scheme)
     io = _checked_options(model, path, scheme, calibration, batch, io)
-    layers = layer_paths(model)
+    layers = [item.path for item in walk(model)]
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
         samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
         shapes = [array.shape[1:] for array in samples.values()] or None

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfzip.graph import walk
+from tfzip.graph.keras_nodes import all_layers
 from tfzip.schemes import Scheme
 
 
@@ -19,7 +19,7 @@ def as_exported(model: keras.Model, scheme: Scheme) -> Iterator[None]:
     """
     changes: list[tuple[Any, str, Any]] = []
     try:
-        for layer in _every_layer(model):
+        for layer in all_layers(model):
             if layer.dtype_policy.compute_dtype != layer.dtype_policy.variable_dtype:
                 changes.append((layer, "dtype_policy", layer.dtype_policy))
                 layer.dtype_policy = layer.dtype_policy.variable_dtype
@@ -30,12 +30,3 @@ def as_exported(model: keras.Model, scheme: Scheme) -> Iterator[None]:
     finally:
         for layer, attribute, value in reversed(changes):
             setattr(layer, attribute, value)
-
-
-def layer_paths(model: keras.Model) -> list[str]:
-    """Returns the path of every leaf layer, to find layers in the tensor names of the file."""
-    return [walked.path for walked in walk(model)]
-
-
-def _every_layer(model: keras.Model) -> list[keras.Layer]:
-    return list(model._flatten_layers(include_self=True, recursive=True))  # noqa: SLF001 (no public equivalent)

@@ -7,7 +7,7 @@ import keras
 
 from tfzip.artifact import TensorSpec
 from tfzip.graph.model_inputs import symbolic_inputs
-from tfzip.graph.walk import check_built
+from tfzip.graph.walk import check_built, unique_name
 from tfzip.tflite import FileGraph
 from tfzip.tflite.file_graph import Tensor
 
@@ -25,8 +25,8 @@ def input_tree(model: keras.Model) -> Any:
     if isinstance(tree, dict):
         return {key: _spec(key, tensor) for key, tensor in tree.items()}
     tensors = keras.tree.flatten(tree)
-    names = unique_names([tensor.name for tensor in tensors])
-    specs = [_spec(name, tensor) for name, tensor in zip(names, tensors, strict=True)]
+    taken: set[str] = set()
+    specs = [_spec(unique_name(tensor.name, taken), tensor) for tensor in tensors]
     return keras.tree.pack_sequence_as(tree, specs)
 
 
@@ -36,7 +36,10 @@ def output_names(model: keras.Model, outputs: Any) -> list[str]:
     if isinstance(outputs, dict) and len(outputs) == count:
         return list(outputs)
     names: Sequence[str] = getattr(model, "output_names", ())
-    return unique_names(names) if len(names) == count else [f"output_{i}" for i in range(count)]
+    if len(names) != count:
+        return [f"output_{i}" for i in range(count)]
+    taken: set[str] = set()
+    return [unique_name(name, taken) for name in names]
 
 
 def file_signature(graph: FileGraph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -48,16 +51,6 @@ def file_signature(graph: FileGraph) -> tuple[tuple[TensorSpec, ...], tuple[Tens
         return tuple(_file_spec(name, tensors[index]) for name, index in names.items())
 
     return specs(signature.inputs), specs(signature.outputs)
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Returns the names in order, with `_1`, `_2` ... added to those that repeat an earlier one."""
-    taken: dict[str, int] = {}
-    result = []
-    for name in names:
-        taken[name] = taken.get(name, -1) + 1
-        result.append(name if taken[name] == 0 else f"{name}_{taken[name]}")
-    return result
 
 
 def _spec(name: str, tensor: keras.KerasTensor) -> TensorSpec:
