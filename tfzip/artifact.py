@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,18 @@ class TensorSpec:
     dtype: str
     scale: float = 0.0
     zero_point: int = 0
+
+    def fits(self, shape: Sequence[int], *, any_rows: bool = False) -> bool:
+        """Whether an array of a shape can be held; a dimension left open holds any size.
+
+        Args:
+            shape: Dimensions of the array.
+            any_rows: Whether the first dimension does not matter, since rows are cut into batches later.
+                Defaults to False.
+        """
+        first = 1 if any_rows else 0
+        pairs = zip(self.shape[first:], shape[first:], strict=False)
+        return len(shape) == len(self.shape) and all(want in (-1, have) for want, have in pairs)
 
 
 @dataclass(frozen=True)

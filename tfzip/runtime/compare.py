@@ -16,7 +16,7 @@ from tfzip.runtime.numbers import dequantize, lsb_distance, saturated, ulp_dista
 from tfzip.runtime.parity import OpParity, OutputParity, ParityReport
 from tfzip.runtime.reference import Reference, match_names
 from tfzip.runtime.replay import FileRunner
-from tfzip.runtime.samples import by_name, read_batches
+from tfzip.runtime.samples import Arrays, by_name, read_batches
 from tfzip.runtime.scores import Quality, Task, agreement, score, task_of
 from tfzip.runtime.session import existing_file
 from tfzip.sources.data import load_data, num_rows, take_rows
@@ -24,8 +24,6 @@ from tfzip.sources.models import load_model
 from tfzip.tflite import read
 
 TRACED_SAMPLES = 4
-
-Arrays = dict[str, NDArray[Any]]
 
 
 def compare(

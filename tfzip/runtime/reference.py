@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tfzip.artifact import TensorSpec
 from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import DataError, ModelError
-
-Arrays = dict[str, NDArray[Any]]
+from tfzip.runtime.samples import Arrays
 
 
 class Reference:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from tfzip.artifact import TensorSpec
 from tfzip.errors import FileFormatError, SandboxError, one_line
 from tfzip.runtime.numbers import quantize
+from tfzip.runtime.samples import Arrays
 from tfzip.runtime.session import Session, SessionOp, open_session
 from tfzip.sandbox import Sandbox
-
-Arrays = dict[str, NDArray[Any]]
 
 DEADLINE_S = 60.0
 DEADLINE_PER_SAMPLE_S = 10.0
@@ -67,9 +65,7 @@ class FileRunner:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._child.close()
 
     def run(self, values: Mapping[str, NDArray[Any]]) -> Arrays:

@@ -1,6 +1,6 @@
 """What the user gave as inputs and targets, as named arrays in batches."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
 from tfzip.errors import DataError, did_you_mean
+from tfzip.sources.batches import is_stream
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -70,7 +71,7 @@ def _raw_batches(
     inputs: Any, specs: Sequence[TensorSpec], batch_size: int
 ) -> Iterator[tuple[dict[str, Any], Any]]:
     names = [spec.name for spec in specs]
-    if _yields_batches(inputs):
+    if is_stream(inputs):
         for element in inputs:
             x, targets = (element[0], element[1]) if _has_targets(element) else (element, None)
             yield by_name(x, names, "input"), targets
@@ -81,22 +82,13 @@ def _raw_batches(
         yield {name: array[start : start + batch_size] for name, array in arrays.items()}, None
 
 
-def _yields_batches(inputs: Any) -> bool:
-    if isinstance(inputs, Mapping | tuple | list) or hasattr(inputs, "shape"):
-        return False
-    return isinstance(inputs, Iterable)
-
-
 def _has_targets(element: Any) -> bool:
     return isinstance(element, tuple) and len(element) in (2, 3)
 
 
 def _checked(values: Any, spec: TensorSpec) -> NDArray[Any]:
     array = np.asarray(values)
-    fits = array.ndim == len(spec.shape) and all(
-        want in (-1, have) for want, have in zip(spec.shape[1:], array.shape[1:], strict=True)
-    )
-    if not fits or array.dtype.kind not in "biuf":
+    if not spec.fits(array.shape, any_rows=True) or array.dtype.kind not in "biuf":
         shape = ", ".join("any" if n == -1 else str(n) for n in spec.shape[1:])
         raise DataError(
             f"Input {spec.name!r} must hold numbers of shape (samples, {shape})."

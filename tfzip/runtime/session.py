@@ -262,10 +262,7 @@ def _check_names(inputs: Mapping[str, Any], known: Mapping[str, int]) -> None:
 
 def _check_array(spec: TensorSpec, array: NDArray[Any]) -> None:
     shape, dtype = np.shape(array), np.asarray(array).dtype.name
-    fits = len(shape) == len(spec.shape) and all(
-        want in (-1, have) for want, have in zip(spec.shape, shape, strict=True)
-    )
-    if not fits or dtype != spec.dtype:
+    if not spec.fits(shape) or dtype != spec.dtype:
         raise DataError(
             f"Input {spec.name!r} must be {spec.dtype} of shape {spec.shape}."
             f" Received: {dtype} of shape {shape}."

@@ -36,7 +36,7 @@ def calibration_samples(
     """
     if isinstance(data, str | os.PathLike):
         data = _named(data)
-    if _is_stream(data):
+    if is_stream(data) or inspect.isgeneratorfunction(data):
         samples = _from_stream(iter(data() if callable(data) else data), inputs, limit)
     else:
         samples = {name: np.asarray(array)[:limit] for name, array in _by_name(data, inputs).items()}
@@ -49,16 +49,17 @@ def calibration_samples(
     return checked
 
 
+def is_stream(data: Any) -> bool:
+    """Whether data come as batches one after another (a `tf.data.Dataset`, a generator), not as arrays."""
+    if isinstance(data, Mapping | tuple | list) or hasattr(data, "shape"):
+        return False
+    return isinstance(data, Iterable)
+
+
 def _named(spec: str | os.PathLike[str]) -> Any:
     from tfzip.sources.data import load_data
 
     return load_data(str(spec), split="train").x
-
-
-def _is_stream(data: Any) -> bool:
-    if isinstance(data, Mapping | tuple | list) or hasattr(data, "shape"):
-        return False
-    return isinstance(data, Iterator) or inspect.isgeneratorfunction(data) or isinstance(data, Iterable)
 
 
 def _from_stream(batches: Iterator[Any], inputs: Sequence[TensorSpec], limit: int) -> dict[str, Array]:
@@ -102,13 +103,10 @@ def _by_name(data: Any, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
 def _checked(array: Array, spec: TensorSpec) -> Array:
     if array.ndim == 0 or len(array) == 0:
         raise DataError("The calibration data are empty. Give at least one sample, better a few hundred.")
-    expected = tuple(spec.shape[1:])
-    fits = array.ndim == len(spec.shape) and all(
-        d in (-1, s) for d, s in zip(expected, array.shape[1:], strict=False)
-    )
-    if not fits:
+    if not spec.fits(array.shape, any_rows=True):
+        expected = _shape(spec.shape[1:])
         raise DataError(
-            f"Calibration data for input {spec.name!r} must have the shape (samples, *{_shape(expected)})."
+            f"Calibration data for input {spec.name!r} must have the shape (samples, *{expected})."
             f" Received: {array.shape}."
         )
     wanted = np.dtype(spec.dtype)
