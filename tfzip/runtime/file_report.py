@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tfzip.artifact import Finding
+from tfzip.runtime.json_ready import json_ready
 from tfzip.tflite.file_graph import Signature
 
 
@@ -121,13 +121,4 @@ class FileReport:
 
     def to_json(self) -> str:
         """Returns everything as a JSON object, keys as the fields here."""
-        return json.dumps(_plain(dataclasses.asdict(self)), indent=2, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    """Turns numbers that JSON does not have into null; a damaged file can hold them as scales."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json.dumps(json_ready(dataclasses.asdict(self)), indent=2, allow_nan=False)

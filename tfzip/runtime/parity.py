@@ -3,10 +3,10 @@
 import dataclasses
 import io
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from tfzip.runtime.json_ready import json_ready
 from tfzip.runtime.scores import Quality
 
 _WIDTH = 110
@@ -109,7 +109,7 @@ class ParityReport:
         facts = dataclasses.asdict(self) | {"agreement": self.agreement}
         first = self.first_divergent_op
         facts["first_divergent_op"] = dataclasses.asdict(first) if first else None
-        cleaned: dict[str, Any] = _json_ready(facts)
+        cleaned: dict[str, Any] = json_ready(facts)
         return cleaned
 
     def to_json(self) -> str:
@@ -126,11 +126,3 @@ class ParityReport:
         for part in tables(self):
             console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
         return buffer.getvalue().rstrip()
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _json_ready(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_json_ready(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
