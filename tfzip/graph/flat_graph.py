@@ -1,5 +1,6 @@
 """A model as one flat list of operations: the description every later pass reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,3 +98,10 @@ class FlatGraph:
     def output_ids(self) -> tuple[int, ...]:
         """Returns the tensor ids of the outputs in flat order."""
         return tuple(ref.id for ref in keras.tree.flatten(self.outputs))
+
+
+def filled(structure: Any, values: Mapping[int, Any]) -> Any:
+    """Returns a structure with its value, by tensor id, in place of each `TensorRef`."""
+    return keras.tree.map_structure(
+        lambda leaf: values[leaf.id] if isinstance(leaf, TensorRef) else leaf, structure
+    )

@@ -6,7 +6,7 @@ import keras
 
 from tfzip.errors import ModelError, OptionError
 from tfzip.graph.expand import cause_of
-from tfzip.graph.flat_graph import FlatGraph, FlatNode, TensorRef
+from tfzip.graph.flat_graph import FlatGraph, FlatNode, TensorRef, filled
 from tfzip.graph.flatten import flatten
 from tfzip.graph.keras_nodes import all_layers, twin
 from tfzip.graph.walk import unique_name
@@ -62,9 +62,10 @@ class _Rebuild:
         inputs = keras.tree.map_structure(self._input, self.graph.inputs)
         for node in self.graph.nodes:
             operation = self._layer(node) if node.is_layer else self._operation(node)
-            results = keras.tree.flatten(operation(*self._filled(node.args), **self._filled(node.kwargs)))
+            args, kwargs = filled((node.args, node.kwargs), self.values)
+            results = keras.tree.flatten(operation(*args, **kwargs))
             self.values |= dict(zip(node.outputs, results, strict=True))
-        model = keras.Model(inputs, self._filled(self.graph.outputs), name=self.graph.name)
+        model = keras.Model(inputs, filled(self.graph.outputs, self.values), name=self.graph.name)
         if not self.share_weights:
             for old, new in self.layers.values():
                 _copy_state(old, new)
@@ -76,11 +77,6 @@ class _Rebuild:
         self.names.add(spec.name)
         self.values[ref.id] = keras.Input(batch_shape=spec.shape, dtype=dtype, name=spec.name)
         return self.values[ref.id]
-
-    def _filled(self, structure: Any) -> Any:
-        return keras.tree.map_structure(
-            lambda leaf: self.values[leaf.id] if isinstance(leaf, TensorRef) else leaf, structure
-        )
 
     def _name(self, node: FlatNode) -> str:
         return unique_name(node.path.replace("/", "_"), self.names)

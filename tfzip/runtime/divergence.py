@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
-from tfzip.graph.flat_graph import FlatGraph, TensorRef
+from tfzip.graph.flat_graph import FlatGraph, filled
 from tfzip.runtime.matching import Match, layers_between, match_ops
 from tfzip.runtime.numbers import dequantize, saturated, sqnr_db
 from tfzip.runtime.parity import OpParity
@@ -61,7 +61,7 @@ class _Pass:
         self.left = {tensor: len(readers) for tensor, readers in self.graph.consumers().items()}
         for node in self.graph.nodes:
             for values in (self.untouched, self.forced):
-                made = _call(node.operation, *_filled((node.args, node.kwargs), values))
+                made = _call(node.operation, *filled((node.args, node.kwargs), values))
                 values.update(zip(node.outputs, made, strict=True))
             for tensor in node.outputs:
                 self._compare(tensor, energies)
@@ -177,12 +177,6 @@ def _rows_at_once(file: SessionGraph, matches: Sequence[Match], rows: int) -> in
 
 def _elements(spec: TensorSpec) -> int:
     return int(np.prod([abs(n) for n in spec.shape[1:]], dtype=np.int64))
-
-
-def _filled(arguments: Any, values: Mapping[int, Array]) -> Any:
-    return keras.tree.map_structure(
-        lambda leaf: values[leaf.id] if isinstance(leaf, TensorRef) else leaf, arguments
-    )
 
 
 def _call(operation: keras.Operation, args: Any, kwargs: Any) -> list[Array]:
