@@ -11,7 +11,7 @@ from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.steps.step import Work
 from tfzip.recipe.steps.train import TrainStep
 from tfzip.recipe.training import fit, make_optimizer, shuffled_batches
-from tfzip.sources.data import DataSet
+from tfzip.sources.data import DataSplits
 
 ROWS = 60
 
@@ -41,7 +41,7 @@ def small_model(activation="softmax", classes=3):
 def data(**changes):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(ROWS, 4)).astype(np.float32), rng.integers(0, 3, ROWS)
-    whole = DataSet(x, y, x[:10], y[:10], x[:10], y[:10], x, y)
+    whole = DataSplits(x, y, x[:10], y[:10], x[:10], y[:10], x, y)
     return replace(whole, **changes)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfzip.sources.data import DataSet
+from tfzip.sources.data import DataSplits
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,7 @@ def model_digest(model: "keras.Model") -> str:
     return digest.hexdigest()
 
 
-def data_digest(data: DataSet) -> str:
+def data_digest(data: DataSplits) -> str:
     """Returns the SHA-256 of every split."""
     digest = hashlib.sha256()
     for field in dataclasses.fields(data):

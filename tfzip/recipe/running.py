@@ -24,7 +24,7 @@ from tfzip.recipe.run_folder import (
     write_record,
 )
 from tfzip.recipe.steps.step import MODEL_FILE, ExportedFile, Outcome, Step, Work, steps
-from tfzip.sources.data import DataSet, load_data
+from tfzip.sources.data import DataSplits, load_data
 from tfzip.sources.models import load_model
 from tfzip.units import format_ms
 
@@ -127,7 +127,7 @@ class _Run:
                 return height, width
         return None
 
-    def _load_data(self, size: tuple[int, int] | None) -> DataSet:
+    def _load_data(self, size: tuple[int, int] | None) -> DataSplits:
         options = self.recipe.data
         return load_data(
             options.source,

@@ -13,7 +13,7 @@ from tfzip.errors import DataError, OptionError, TfzipError, one_line
 from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.run_folder import RESTART_FILE
 from tfzip.recipe.steps.step import Work
-from tfzip.sources.data import DataSet, num_rows, take_rows
+from tfzip.sources.data import DataSplits, num_rows, take_rows
 from tfzip.sources.datasets.dataset import Array, Inputs
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def make_loss(model: keras.Model, plan: "TrainStep", x: Inputs, y: Array) -> ker
     return keras.losses.get({"class_name": name, "config": config})
 
 
-def _check_data(model: keras.Model, data: DataSet) -> Array:
+def _check_data(model: keras.Model, data: DataSplits) -> Array:
     if data.y_train is None:
         raise DataError("Training needs targets, and the data has none. Expected y, or y_train and y_test.")
     if num_rows(data.x_train) == 0:

@@ -10,10 +10,9 @@ import numpy as np
 
 from tfzip.errors import DataError, OptionError, UnknownNameError, did_you_mean
 from tfzip.sources.datasets import Dataset, Inputs, datasets
-from tfzip.sources.datasets.dataset import TEST_FRACTION, Array, split_rows
+from tfzip.sources.datasets.dataset import SPLITS, TEST_FRACTION, Array, split_rows
 
 Split = Literal["train", "val", "test"]
-SPLITS = ("train", "val", "test")
 _NAMES = tuple(f"{axis}_{split}" for split in SPLITS for axis in "xy")
 _FORMS = (
     "FILE.npz, a folder with one subfolder of images per class, keras:NAME, sklearn:digits,"
@@ -22,7 +21,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True)
-class DataSet:
+class DataSplits:
     """Inputs and targets in three splits, checked: finite, of equal length, not empty.
 
     Inputs are one array, or one for each input of the model by name; rows along the first axis. Images
@@ -57,7 +56,7 @@ def load_data(
     divide_by: float = 1.0,
     seed: int = 0,
     size: tuple[int, int] | None = None,
-) -> DataSet:
+) -> DataSplits:
     """Loads the data that a string names.
 
     A source without a validation split lends it from its training rows, by class and by `seed`. A source
@@ -207,7 +206,9 @@ def take_rows(x: Inputs, rows: Any) -> Inputs:
     return {name: part[rows] for name, part in x.items()} if isinstance(x, dict) else x[rows]
 
 
-def _in_splits(arrays: dict[str, Any], source: str, split: Split, val_fraction: float, seed: int) -> DataSet:
+def _in_splits(
+    arrays: dict[str, Any], source: str, split: Split, val_fraction: float, seed: int
+) -> DataSplits:
     is_whole = "x" in arrays and "x_train" not in arrays
     if is_whole:
         arrays |= _divided(arrays, ("x", "y"), "test", TEST_FRACTION, seed=0)
@@ -217,7 +218,7 @@ def _in_splits(arrays: dict[str, Any], source: str, split: Split, val_fraction: 
         raise DataError(f"{source} has x_train but no x_test. Expected both, or x alone to be split here.")
     suffix = "" if is_whole else f"_{split}"
     fields: dict[str, Any] = {name: arrays.get(name) for name in _NAMES}
-    return DataSet(**fields, x=arrays[f"x{suffix}"], y=arrays.get(f"y{suffix}"))
+    return DataSplits(**fields, x=arrays[f"x{suffix}"], y=arrays.get(f"y{suffix}"))
 
 
 def _divided(

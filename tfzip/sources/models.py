@@ -3,27 +3,21 @@
 import importlib
 import os
 import re
-import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfzip.errors import ModelError, TfzipError, did_you_mean, one_line
-from tfzip.untrusted import (
-    hdf5_config,
-    keras_config,
-    refuse_code,
-    refuse_unsafe_ops,
-)
+from tfzip.sources.user_code import importable_from_here, names_function
+from tfzip.untrusted import hdf5_config, keras_config, refuse_code, refuse_unsafe_ops
 
 if TYPE_CHECKING:
     import keras
 
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _EXPECTED = "a .keras or .h5 file, a SavedModel folder, or package.module:function"
+_CONFIG_READERS = {".keras": keras_config, ".h5": hdf5_config, ".hdf5": hdf5_config}
 _MOST_CHARACTERS = 300
 _MISSING_OBJECT = re.compile(r"(?:Could not locate (?:class|function)|Unknown [\w ]+:) '([^']+)'")
 
@@ -50,20 +44,16 @@ def load_model(spec: "str | os.PathLike[str] | keras.Model", *, unsafe: bool = F
         return _from_object(spec, "The model given")
     text = os.fspath(spec)
     path = Path(text)
-    if not path.exists() and _FUNCTION.fullmatch(text):
+    if not path.exists() and names_function(text):
         return _from_function(text)
     if not path.exists():
         raise ModelError(f"There is no model at {text}.{_near_file(path)} Expected {_EXPECTED}.")
     if path.is_dir():
         return _from_folder(path, unsafe)
-    readers: dict[str, Callable[[Path, bool], keras.Model]] = {
-        ".keras": _from_keras_file,
-        ".h5": _from_hdf5,
-        ".hdf5": _from_hdf5,
-    }
-    if path.suffix.lower() not in readers:
+    read_config = _CONFIG_READERS.get(path.suffix.lower())
+    if read_config is None:
         raise ModelError(f"{text} is not a model that can be read. Expected {_EXPECTED}.")
-    return readers[path.suffix.lower()](path, unsafe)
+    return _from_file(path, *read_config(path), unsafe)
 
 
 def check_finite(model: "keras.Model") -> None:
@@ -78,16 +68,6 @@ def check_finite(model: "keras.Model") -> None:
                 f"The weights of {variable.path} are not finite: {bad} of {array.size} values are NaN or "
                 "infinite. Training diverged or the file is damaged; restore an earlier checkpoint."
             )
-
-
-def _from_keras_file(path: Path, unsafe: bool) -> "keras.Model":
-    config, version = keras_config(path)
-    return _from_file(path, config, version, unsafe)
-
-
-def _from_hdf5(path: Path, unsafe: bool) -> "keras.Model":
-    config, version = hdf5_config(path)
-    return _from_file(path, config, version, unsafe)
 
 
 def _from_file(path: Path, config: dict[str, Any], version: str, unsafe: bool) -> "keras.Model":
@@ -125,23 +105,20 @@ def _from_folder(folder: Path, unsafe: bool) -> "keras.Model":
 
 def _from_function(spec: str) -> "keras.Model":
     module_name, _, function_name = spec.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
-        function = getattr(module, function_name, None)
-        if function is None:
-            near = did_you_mean(function_name, vars(module))
-            raise ModelError(f"{module_name} has no function {function_name!r}.{near}")
-        result = function()
+        with importable_from_here():
+            module = importlib.import_module(module_name)
+            function = getattr(module, function_name, None)
+            if function is None:
+                near = did_you_mean(function_name, vars(module))
+                raise ModelError(f"{module_name} has no function {function_name!r}.{near}")
+            result = function()
     except TfzipError:
         raise
     except Exception as error:  # the user's code may raise anything
         raise ModelError(
             f"{spec} failed{_location(error)}: {type(error).__name__}: {_shortened(error)}"
         ) from error
-    finally:
-        sys.path.remove(here)
     return _from_object(result, spec)
 
 

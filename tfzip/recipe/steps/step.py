@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzip.registry import Registry
-from tfzip.sources.data import DataSet
+from tfzip.sources.data import DataSplits
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +58,7 @@ class Work:
     name: str
     folder: Path
     model_path: Path
-    data: DataSet
+    data: DataSplits
     files: tuple[ExportedFile, ...]
     key: str
     seed: int

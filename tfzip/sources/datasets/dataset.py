@@ -15,6 +15,7 @@ Inputs = Array | dict[str, Array]
 
 datasets: Registry["Dataset"] = Registry("Dataset")
 
+SPLITS = ("train", "val", "test")
 TEST_FRACTION = 0.2
 
 

@@ -8,10 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from tfzip.errors import DataError, MissingDependencyError
-from tfzip.sources.datasets.dataset import Array, Dataset, Inputs, datasets
+from tfzip.sources.datasets.dataset import SPLITS, Array, Dataset, Inputs, datasets
 
 _SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
-_SPLITS = ("train", "val", "test")
 
 
 @datasets.register
@@ -44,7 +43,7 @@ class FolderDataset(Dataset):
                 f"The images of {self.path} need one size. Give height and width: {self.path}#size=96x96"
             )
         root = Path(self.path).expanduser()
-        splits = [name for name in _SPLITS if (root / name).is_dir()]
+        splits = [name for name in SPLITS if (root / name).is_dir()]
         if not splits:
             x, y = self._read(root, _classes(root))
             return {"x": x, "y": y}

@@ -1,10 +1,7 @@
 """Arrays that a function of the user's returns."""
 
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +9,8 @@ import numpy as np
 from tfzip.errors import DataError
 from tfzip.sandbox import resolve
 from tfzip.sources.datasets.dataset import Dataset, Inputs, datasets
+from tfzip.sources.user_code import importable_from_here, names_function
 
-_PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _EXPECTED = (
     "Expected x, (x, y), ((x_train, y_train), (x_test, y_test)), or a dict with x and y or x_train, y_train,"
     " x_test, y_test"
@@ -37,21 +34,18 @@ class FunctionDataset(Dataset):
     def from_spec(cls, spec: str) -> Self | None:
         """Claims `package.module:function` unless the part before the colon names another kind of source."""
         is_other = spec.partition(":")[0] in datasets
-        return cls(spec) if _PATTERN.fullmatch(spec) and not is_other else None
+        return cls(spec) if names_function(spec) and not is_other else None
 
     def load(self) -> Mapping[str, Inputs]:
         """Calls the function and gives its result names."""
-        here = str(Path.cwd())
-        sys.path.insert(0, here)
         try:
-            function = resolve(self.function)
+            with importable_from_here():
+                function = resolve(self.function)
         except (ImportError, AttributeError) as error:
             raise DataError(
                 f"{self.function} cannot be imported: {error}."
                 " Expected package.module:function, importable from the current folder."
             ) from error
-        finally:
-            sys.path.remove(here)
         return _named(function(), self.function)
 
 
