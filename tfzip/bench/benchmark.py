@@ -21,7 +21,8 @@ from tfzip.bench.statistics import (
     paired_ratio,
     percentiles,
 )
-from tfzip.errors import FileFormatError, OptionError
+from tfzip.errors import OptionError
+from tfzip.runtime.session import existing_file
 from tfzip.tflite import read
 
 PathLike = str | os.PathLike[str]
@@ -100,8 +101,7 @@ def _checked_paths(files: PathLike | Sequence[PathLike]) -> list[Path]:
     if not paths:
         raise OptionError("benchmark needs at least one file. Received none.")
     for path in paths:
-        if not path.is_file():
-            raise FileFormatError(f"There is no .tflite file at {path}. Check the path.")
+        existing_file(path)
     return paths
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tfzip.cli.list import names_of
 from tfzip.errors import TfzipError, one_line
 from tfzip.version import __version__
 
@@ -69,7 +70,7 @@ def examine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": packages,
         "runtimes": runtimes,
-        "devices": _devices(),
+        "devices": [{"name": name, "what": what} for name, what in names_of("devices").items()],
         "tools": [_tool(name) for name in _TOOLS],
         "data_folder": str(folder),
         "data_sets": sorted(file.stem for file in folder.glob("*.npz")),
@@ -155,15 +156,6 @@ def _tensor(t: Any, name: str) -> Any:
     tensor = t.TensorT()
     tensor.name, tensor.shape, tensor.type = name, [1, 4], t.TensorType.FLOAT32
     return tensor
-
-
-def _devices() -> list[dict[str, str]]:
-    from tfzip.bench.devices import devices
-
-    return [
-        {"name": name, "what": (devices.type_of(name).__doc__ or "").strip().partition("\n")[0]}
-        for name in devices
-    ]
 
 
 def _print(findings: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 Shape = tuple[int, ...]
-Rule = Callable[[Any, list[Shape], list[Shape]], int]
+Rule = Callable[[Any, list[Shape], list[Shape]], int | None]
 
 
 def count_macs(operation: keras.Operation, inputs: list[Shape], outputs: list[Shape]) -> int | None:
@@ -122,7 +122,7 @@ def _einsum(operation: Any, inputs: list[Shape], _: list[Shape]) -> int:
     return einsum_macs(operation.subscripts, inputs)
 
 
-RULES: dict[str, Callable[[Any, list[Shape], list[Shape]], int | None]] = {
+RULES: dict[str, Rule] = {
     "BaseConv": _kernel_at_outputs,
     "BaseConvTranspose": _kernel_at_inputs,
     "BaseDepthwiseConv": _kernel_at_outputs,

@@ -58,8 +58,7 @@ def check(value: Any, hint: Any, where: str) -> Any:
     """Returns a value in the form that an annotation asks for, or raises `RecipeError` with both."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        registry = next((extra for extra in hint.__metadata__ if isinstance(extra, Registry)), None)
-        return _strategy(value, registry, where) if registry else check(value, arguments[0], where)
+        return _strategy(value, _registry_of(hint), where)
     if origin in (Union, types.UnionType):
         return _first_fit(value, arguments, hint, where)
     if origin is Literal:
@@ -90,10 +89,7 @@ def describe(hint: Any) -> str:
     """Returns in words what an annotation allows."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        registry = next((extra for extra in hint.__metadata__ if isinstance(extra, Registry)), None)
-        if registry is None:
-            return describe(arguments[0])
-        return f"a {registry.kind.lower()} ({', '.join(registry)}) or a table with its name and fields"
+        return _describe_strategy(_registry_of(hint))
     if origin in (Union, types.UnionType):
         return " or ".join(describe(part) for part in arguments if part is not type(None))
     if origin is Literal:
@@ -105,6 +101,16 @@ def describe(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return f"a table with {', '.join(field.name for field in dataclasses.fields(hint))}"
     return _TOML_NAMES.get(hint, str(hint))
+
+
+def _registry_of(hint: Any) -> Registry[Any]:
+    """Returns the registry of a field that is annotated with one: `Annotated[Schedule, schedules]`."""
+    registry: Registry[Any] = hint.__metadata__[0]
+    return registry
+
+
+def _describe_strategy(registry: Registry[Any]) -> str:
+    return f"a {registry.kind.lower()} ({', '.join(registry)}) or a table with its name and fields"
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
@@ -144,8 +150,7 @@ def _strategy(value: Any, registry: Registry[Any], where: str) -> Any:
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        wanted = f"a {registry.kind.lower()} ({', '.join(registry)}) or a table with its name and fields"
-        raise RecipeError(f"{where}: expected {wanted}. Received: {value!r}.")
+        raise RecipeError(f"{where}: expected {_describe_strategy(registry)}. Received: {value!r}.")
     fields = dict(value)
     name = fields.pop("name")
     try:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -23,9 +22,8 @@ class Opening:
     """What it took until a file's first result.
 
     Attributes:
-        cold_start_ms: From starting the process to the first result; the process starts cold, the file may be
-        in
-            the page cache.
+        cold_start_ms: From starting the process to the first result; the process starts cold, the file may
+            be in the page cache.
         init_ms: Reading the file, building the interpreter and its delegate, allocating tensors.
         first_inference_ms: The first run.
     """
@@ -59,9 +57,7 @@ class Launch(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -123,7 +119,7 @@ class Device(ABC):
 
         Raises:
             TfzipError: A workload cannot be run; the others' results are lost, since they were paired with
-            it.
+                it.
         """
         tick = _Ticker(progress, len(workloads) * (1 + plan.launches * (1 + plan.blocks)))
         results = []
