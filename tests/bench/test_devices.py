@@ -13,7 +13,6 @@ from tfzip.bench.worker import WarmUp
 from tfzip.errors import FileFormatError, MissingDependencyError, SandboxError, UnknownNameError
 
 
-@devices.register
 @dataclass(frozen=True)
 class RecordingDevice(Device):
     """Notes everything it is asked to do; a run of file X takes as many ms as X has letters."""
