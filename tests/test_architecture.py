@@ -18,7 +18,7 @@ LEVELS = [
     {"legacy", "pruning", "quantization", "distillation", "nas"},
     {"graph", "tflite"},
     {"registry", "artifact", "schemes", "sandbox", "untrusted", "files"},
-    {"errors", "units", "version"},
+    {"errors", "units", "tables", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 DOORS = {

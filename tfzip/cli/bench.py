@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfzip.errors import OptionError
+from tfzip.tables import table
 from tfzip.units import format_bytes
 
 if TYPE_CHECKING:
@@ -112,14 +113,8 @@ _START: dict[str, Callable[["LatencyReport"], str]] = {
 
 
 def _table(report: "BenchmarkReport", title: str, columns: Mapping[str, Callable[..., str]]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("file", overflow="fold", min_width=12)
-    for column in ("threads", *columns):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in report.latencies:
-        table.add_row(Text(row.file), str(row.threads), *(show(row) for show in columns.values()))
-    return table
+    headings = ("file", ">threads", *(f">{column}" for column in columns))
+    rows = [(r.file, str(r.threads), *(show(r) for show in columns.values())) for r in report.latencies]
+    made = table(headings, rows, folding=("file",), title=title)
+    made.columns[0].min_width = 12
+    return made

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from tfzip.schemes import SCHEMES, get_scheme
+from tfzip.tables import table
+from tfzip.units import format_bytes
 
 _SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.values())
 
@@ -36,11 +38,8 @@ def command(model: str, output: str, as_json: bool, **options: Any) -> None:
 
 def _print(artifact: Any) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    from tfzip.units import format_bytes
-
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(
         f"Wrote {artifact.path}: {artifact.scheme}, {format_bytes(artifact.size_bytes)}", soft_wrap=True
     )
@@ -51,9 +50,6 @@ def _print(artifact: Any) -> None:
     if not artifact.findings:
         console.print("Audit: every operation is built in and follows the scheme.")
         return
-    table = Table(title="Audit: left outside the scheme", title_justify="left")
-    for column in ("kind", "operation", "layer", "cost"):
-        table.add_column(column)
-    for finding in artifact.findings:
-        table.add_row(finding.kind, finding.op, finding.layer, finding.cost)
-    console.print(table)
+    rows = [(f.kind, f.op, f.layer, f.cost) for f in artifact.findings]
+    columns = ("kind", "operation", "layer", "cost")
+    console.print(table(columns, rows, folding=columns, title="Audit: left outside the scheme"))

@@ -13,9 +13,11 @@ import click
 
 from tfzip.cli.list import names_of
 from tfzip.errors import TfzipError, one_line
+from tfzip.tables import table
 from tfzip.version import __version__
 
 _PROBE_TIMEOUT_S = 120.0
+_COLUMNS = ("name", "found", "what", "remedy")
 _PACKAGES = {
     "tensorflow": ("training and conversion", "pip install tensorflow", True),
     "keras": ("models", "pip install keras", True),
@@ -180,13 +182,6 @@ def _print(findings: dict[str, Any]) -> None:
 
 
 def _table(title: str, rows: list[tuple[str, str | None, str, str]]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for column in ("name", "found", "what", "remedy"):
-        table.add_column(column, overflow="fold")
-    for name, found, what, remedy in rows:
-        table.add_row(*map(Text, (name, found or "missing" * (title in ("Packages", "Tools")), what, remedy)))
-    return table
+    absent = "missing" if title in ("Packages", "Tools") else ""
+    cells = [(name, found or absent, what, remedy) for name, found, what, remedy in rows]
+    return table(_COLUMNS, cells, folding=_COLUMNS, title=title)

@@ -1,10 +1,11 @@
 """`tfzip inspect`: operations, formats, costs and findings of a file, read in a child process."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from tfzip.tables import printable, table
 from tfzip.units import format_bytes, format_count, format_fraction
 
 if TYPE_CHECKING:
@@ -34,46 +35,23 @@ def _print(report: "FileReport", tensors: bool) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=_WIDTH)
-    console.print(_table(_OP_COLUMNS, (_op_row(report, op) for op in report.ops)))
+    console.print(table(_OP_COLUMNS, (_op_row(report, op) for op in report.ops), folding=_FOLDING))
     if tensors:
         for number, subgraph in enumerate(report.tensors):
             title = "Tensors" if number == 0 else f"Tensors of subgraph {number}"
-            console.print(_table(_TENSOR_COLUMNS, (_tensor_row(t) for t in subgraph), title))
+            rows = (_tensor_row(tensor) for tensor in subgraph)
+            console.print(table(_TENSOR_COLUMNS, rows, folding=_FOLDING, title=title))
     for name, value in _facts(report):
-        console.print(f"{name:<13}{_shown(value)}", soft_wrap=True)
+        console.print(f"{name:<13}{printable(value)}", soft_wrap=True)
     if report.findings:
-        rows = ((f.kind, f.op, f.layer, f.cost) for f in report.findings)
-        console.print(_table(_FINDING_COLUMNS, rows, "\nFindings"))
+        found = ((f.kind, f.op, f.layer, f.cost) for f in report.findings)
+        console.print(table(_FINDING_COLUMNS, found, folding=_FOLDING, title="\nFindings"))
 
 
 _OP_COLUMNS = ("#", "op", "layer", "output", "scale", ">weights", ">MACs", ">zeros", "runs on")
 _TENSOR_COLUMNS = ("#", "tensor", "type", "shape", ">scale", ">zero point", ">bytes", ">zeros")
 _FINDING_COLUMNS = ("finding", "op", "layer", "cost")
-_FOLDED = ("op", "layer", "tensor", "cost")
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Any:
-    """Returns a table that folds names and sentences; a column marked `>` is of numbers."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column.lstrip(">"),
-            justify="right" if column.startswith(">") else "left",
-            overflow="fold",
-            no_wrap=column not in _FOLDED,
-        )
-    for row in rows:
-        table.add_row(*(Text(_shown(cell)) for cell in row))
-    return table
-
-
-def _shown(text: str) -> str:
-    """Replaces what a terminal would obey; names come from files of unknown origin."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+_FOLDING = ("op", "layer", "tensor", "cost")
 
 
 def _op_row(report: "FileReport", op: "OpReport") -> Sequence[str]:

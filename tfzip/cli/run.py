@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfzip.tables import table
+
 if TYPE_CHECKING:
     from tfzip.recipe.report import RunReport
 
@@ -72,19 +74,14 @@ def _import_quietly() -> None:
 
 def print_report(report: "RunReport") -> None:
     """Prints the before/after table and the paths of the file and the report."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if report.table:
-        headings, *rows = report.table
-        table = Table(title=f"\n{report.name}: before and after", title_justify="left", box=box.SIMPLE)
-        for position, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if position else "left")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        (what, *files), *rows = report.table
+        columns = (what, *(f">{heading}" for heading in files))
+        title = f"\n{report.name}: before and after"
+        console.print(table(columns, rows, folding=columns, title=title))
     if report.file is not None:
-        console.print(f"File:   {report.file}", soft_wrap=True, markup=False)
-    console.print(f"Report: {report.report_path}", soft_wrap=True, markup=False)
+        console.print(f"File:   {report.file}", soft_wrap=True)
+    console.print(f"Report: {report.report_path}", soft_wrap=True)

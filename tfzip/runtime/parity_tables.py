@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from tfzip.runtime.parity import OpParity, ParityReport
+from tfzip.tables import table
 from tfzip.units import format_fraction
 
 MAX_ROWS = 20
 LOWEST_ROWS = 12
 MANY_SATURATED = 0.001
+_OUTPUT_COLUMNS = (
+    *("output", "type", ">max difference", ">mean", ">max absolute", ">relative", ">cosine"),
+    *(">saturated", ">agreement"),
+)
+_QUALITY_COLUMNS = ("output", "metric", "verdict", ">model", ">file", ">difference", ">95 % interval")
+_OP_COLUMNS = ("operation", "layers", "type", ">#", ">SQNR dB", ">accumulated", ">rms LSB", ">saturated", "")
+_WORDS = ("output", "type", "metric", "verdict", "operation", "layers")
 
 
 def tables(report: ParityReport) -> Iterator[Table | str]:
@@ -45,12 +51,8 @@ def verdict(report: ParityReport) -> str:
 
 
 def _outputs(report: ParityReport) -> Table:
-    table = _table(
-        "Outputs", "output|type", "max difference|mean|max absolute|relative|cosine|saturated|agreement"
-    )
-    for o in report.outputs:
-        _add(
-            table,
+    rows = [
+        (
             o.name,
             o.dtype,
             f"{o.max_difference:.6g} {o.unit}",
@@ -61,20 +63,22 @@ def _outputs(report: ParityReport) -> Table:
             _fraction(o.saturated),
             "" if o.agreement is None else format_fraction(o.agreement),
         )
-    return table
+        for o in report.outputs
+    ]
+    return table(_OUTPUT_COLUMNS, rows, folding=_WORDS, title="Outputs")
 
 
 def _qualities(report: ParityReport) -> Table:
     methods = sorted({output.quality.method for output in report.outputs if output.quality})
     title = f"Against the targets; interval of the difference: {', '.join(methods)}"
-    table = _table(title, "output|metric|verdict", "model|file|difference|95 % interval")
+    rows = []
     for output in report.outputs:
         q = output.quality
         if q is not None:
             show = format_fraction if q.metric == "accuracy" else "{:.5g}".format
             numbers = (show(q.model), show(q.file), show(q.difference), f"{show(q.low)} to {show(q.high)}")
-            _add(table, output.name, q.metric, q.verdict, *numbers)
-    return table
+            rows.append((output.name, q.metric, q.verdict, *numbers))
+    return table(_QUALITY_COLUMNS, rows, folding=_WORDS, title=title)
 
 
 def _operations(report: ParityReport) -> Table:
@@ -84,11 +88,8 @@ def _operations(report: ParityReport) -> Table:
         limit = sorted(op.sqnr_db for op in shown)[LOWEST_ROWS - 1]
         shown = [op for op in shown if op.sqnr_db <= limit]
         title += f", the {len(shown)} with the lowest ratio"
-    table = _table(title, "operation|layers|type", "#|SQNR dB|accumulated|rms LSB|saturated")
-    table.add_column("")
-    for op in shown:
-        _add(
-            table,
+    rows = [
+        (
             op.op,
             _joined(op),
             op.dtype,
@@ -99,7 +100,9 @@ def _operations(report: ParityReport) -> Table:
             _fraction(op.saturated),
             "diverges" if op.diverges else "",
         )
-    return table
+        for op in shown
+    ]
+    return table(_OP_COLUMNS, rows, folding=_WORDS, title=title)
 
 
 def _fraction(value: float) -> str:
@@ -108,19 +111,3 @@ def _fraction(value: float) -> str:
 
 def _joined(op: OpParity) -> str:
     return " + ".join(op.layers)
-
-
-def _table(title: str, left: str, right: str) -> Table:
-    """Returns an empty table with words to the left and numbers to the right; `|` divides the headings."""
-    table = Table(
-        title=Text(title), title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for heading in left.split("|"):
-        table.add_column(heading, overflow="fold")
-    for heading in right.split("|"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(cell) for cell in cells))
