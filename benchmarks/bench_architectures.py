@@ -1,9 +1,9 @@
 """Stock architectures with random weights to float32 and int8: do they convert, and do the files agree?
 
 The plain converter (`from_keras_model`) stands beside tfzip. Random weights leave batch normalization without
-statistics, which makes activations vanish or explode with depth, so each network first takes them from one batch
-of smooth random images. Other images calibrate and others are compared, by logits: with random weights all 1,000
-probabilities are about 1/1000 and would hide any error.
+statistics, which makes activations vanish or explode with depth, so each network first takes them from one
+batch of smooth random images. Other images calibrate and others are compared, by logits: with random weights
+all 1,000 probabilities are about 1/1000 and would hide any error.
 """
 
 import contextlib
