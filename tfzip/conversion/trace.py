@@ -9,12 +9,11 @@ import keras
 import tensorflow as tf
 
 from tfzip.artifact import TensorSpec
+from tfzip.conversion.converters import SIGNATURE
 from tfzip.conversion.preparation import as_exported
 from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import ConversionError
 from tfzip.schemes import Scheme
-
-SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True)

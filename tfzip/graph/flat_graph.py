@@ -32,6 +32,11 @@ class FlatTensor:
     dtype: str
     name: str = ""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape with 1 for every size that is only known at run time."""
+        return tuple(size or 1 for size in self.shape)
+
 
 @dataclass(frozen=True)
 class FlatNode:

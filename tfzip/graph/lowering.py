@@ -160,9 +160,8 @@ class Lowering:
         self._maker[node.outputs[0]] = ("Add" if kind in _SCALE_AND_SHIFT else kind) if is_plain else ""
 
     def _inner_sizes(self, node: FlatNode) -> Mapping[str, float]:
-        shapes = [tuple(size or 1 for size in self.graph.tensors[tensor].shape) for tensor in node.inputs]
-        result = tuple(size or 1 for size in self.graph.tensors[node.outputs[0]].shape)
-        return inner_sizes(node.operation, shapes, result)
+        shapes = [self.graph.tensors[tensor].sizes for tensor in node.inputs]
+        return inner_sizes(node.operation, shapes, self.graph.tensors[node.outputs[0]].sizes)
 
     def _run(
         self,
@@ -183,7 +182,7 @@ class Lowering:
 
     def _size(self, tensor: int) -> int:
         spec = self.graph.tensors[tensor]
-        return prod(size or 1 for size in spec.shape) * self.bytes_of.get(spec.dtype, 4)
+        return prod(spec.sizes) * self.bytes_of.get(spec.dtype, 4)
 
 
 def activation_of(node: FlatNode) -> str:

@@ -119,8 +119,8 @@ def profile(model: keras.Model, scheme: str | Scheme = "float32", *, batch: int 
 def _row(graph: FlatGraph, lowering: Lowering, index: int, scheme: Scheme) -> LayerProfile:
     node = graph.nodes[index]
     shapes = (
-        [_shape(graph, tensor) for tensor in node.inputs],
-        [_shape(graph, tensor) for tensor in node.outputs],
+        [graph.tensors[tensor].sizes for tensor in node.inputs],
+        [graph.tensors[tensor].sizes for tensor in node.outputs],
     )
     return LayerProfile(
         path=node.path,
@@ -177,10 +177,6 @@ def _bytes_of(scheme: Scheme) -> dict[str, int]:
     number = scheme.activations.bits // 8
     floats = dict.fromkeys(("float16", "bfloat16", "float32", "float64"), number)
     return floats | {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "int32": 4, "int64": 8}
-
-
-def _shape(graph: FlatGraph, tensor: int) -> tuple[int, ...]:
-    return tuple(size or 1 for size in graph.tensors[tensor].shape)
 
 
 def _check_sizes(graph: FlatGraph) -> None:

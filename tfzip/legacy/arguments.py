@@ -53,7 +53,7 @@ def keras3_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def policy_name(dtype: Any) -> str:
+def _policy_name(dtype: Any) -> str:
     """Returns the name of a dtype policy from its name or its Keras 2 configuration."""
     if isinstance(dtype, dict):
         return str(dtype["config"]["name"])
@@ -72,7 +72,7 @@ def _is_dropped(name: str, value: Any) -> bool:
 
 def _translated(name: str, value: Any, layer_name: str) -> Any:
     if name == "dtype":
-        return policy_name(value)
+        return _policy_name(value)
     if name.endswith("_initializer"):
         return _initializer(value)
     if name.endswith("_regularizer"):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
-from tfzip.conversion.converters import ConversionJob
+from tfzip.conversion.converters import SIGNATURE, ConversionJob
 from tfzip.conversion.converters.ranges import narrow
 from tfzip.errors import ConversionError
 
@@ -26,7 +26,7 @@ def convert(job: ConversionJob) -> None:
     Raises:
         ConversionError: With the converter's whole message, to be read by `tfzip.conversion.diagnosis`.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=["serving_default"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=[SIGNATURE])
     _configure(converter, job)
     try:
         content = _quantized(converter, job) if job.scheme.activations.bits == 8 else converter.convert()
