@@ -59,6 +59,21 @@ def test_a_named_set_calibrates_with_its_training_split(tmp_path):
     assert calibration_samples(file, [IMAGE])["image"].max() < 1000
 
 
+def test_what_fit_takes_calibrates_a_model_with_two_inputs():
+    import tensorflow as tf
+
+    for structure in ((X, T), {"image": X, "tokens": T}):
+        dataset = tf.data.Dataset.from_tensor_slices((structure, np.zeros(10))).batch(4)
+        samples = calibration_samples(dataset, [IMAGE, TOKENS])
+        np.testing.assert_array_equal(samples["tokens"], T)
+        np.testing.assert_array_equal(samples["image"], X)
+
+
+def test_a_list_may_hold_the_one_array_or_its_rows():
+    for data in ([X], (X,), list(X)):
+        np.testing.assert_array_equal(calibration_samples(data, [IMAGE])["image"], X)
+
+
 def test_no_more_than_the_limit_is_taken_and_an_endless_stream_ends():
     def endless():
         while True:
@@ -73,11 +88,13 @@ def test_no_more_than_the_limit_is_taken_and_an_endless_stream_ends():
     [
         (np.zeros((0, 4, 4, 3), "float32"), "empty"),
         ((x for x in ()), "empty"),
-        (np.zeros((5, 4, 4, 1), "float32"), r"\(samples, \*\(4, 4, 3\)\). Received: \(5, 4, 4, 1\)"),
+        (np.zeros((5, 4, 4, 1), "float32"), r"\(samples, 4, 4, 3\). Received: \(5, 4, 4, 1\)"),
         (np.zeros((4, 4, 3), "float32"), "must have the shape"),
         (np.array(["a"] * 3), "must have the shape"),
         (np.full((2, 4, 4, 3), "a"), "must be of type float32"),
         (np.full((2, 4, 4, 3), np.nan, "float32"), "NaN or infinity"),
+        (5, r"must have the shape \(samples, 4, 4, 3\)"),
+        ([X[0], X[0, :2]], "rows differ in shape"),
         ({"picture": X}, r"name the inputs \['picture'\]; the model's are \['image'\]"),
     ],
 )

@@ -194,6 +194,66 @@ def test_a_bias_that_two_operations_share_with_one_scale_is_no_file(tmp_path):
     assert tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=data).findings == ()
 
 
+def test_outputs_in_a_dictionary_out_of_order_are_not_mixed_up(tmp_path):
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, {"zeta": layers.Dense(2)(x), "alpha": layers.Dense(3)(x)})
+    data = RNG.normal(size=(1, 4)).astype("float32")
+    found, expected = run(tfzip.export(model, tmp_path / "m.tflite"), x=data), model(data)
+    for name in ("zeta", "alpha"):
+        np.testing.assert_allclose(found[name], expected[name].numpy(), atol=1e-6)
+
+
+def test_outputs_whose_names_repeat_are_all_kept(tmp_path):
+    x = keras.Input((3, 2), name="x")
+    first = layers.GRU(2, return_state=True, name="gru")(x)
+    second = layers.GRU(3, return_state=True, name="gru_1")(x)
+    artifact = tfzip.export(keras.Model(x, [*first, *second]), tmp_path / "m.tflite")
+    assert len({spec.name for spec in artifact.outputs}) == 4
+
+
+def test_a_sequential_model_names_its_output_by_its_last_layer(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2, name="scores")])
+    assert tfzip.export(model, tmp_path / "m.tflite").outputs[0].name == "scores"
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_bfloat16"])
+def test_every_half_precision_policy_is_converted_as_float32(tmp_path, policy):
+    x = keras.Input((8,), name="x")
+    model = keras.Model(x, layers.Dense(3, dtype=policy, name="out")(x))
+    artifact = tfzip.export(model, tmp_path / "m.tflite")
+    data = RNG.normal(size=(1, 8)).astype("float32")
+    expected = keras.ops.convert_to_numpy(keras.ops.cast(model(data), "float32"))
+    np.testing.assert_allclose(run(artifact, x=data)["out"], expected, atol=5e-2)
+
+
+def test_a_file_that_a_kernel_refuses_is_not_written(tmp_path):
+    x = keras.Input((8, 16))
+    model = keras.Model(x, layers.Dense(3)(layers.LayerNormalization(name="norm")(x)))
+    data = RNG.normal(size=(16, 8, 16)).astype("float32")
+    with pytest.raises(
+        ConversionError, match="made of SQUARED_DIFFERENCE in layer 'norm'.*Use another scheme"
+    ):
+        tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_integer_inputs_in_int16x8_are_refused_with_the_remedy(tmp_path):
+    x = keras.Input((6,), dtype="int32", name="tokens")
+    model = keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Embedding(9, 4)(x))))
+    data = RNG.integers(0, 9, (32, 6)).astype("int32")
+    with pytest.raises(ConversionError, match="'int16x8' cannot take integer inputs. Use 'int8'"):
+        tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
+    assert (
+        tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=data).inputs[0].dtype == "int32"
+    )
+
+
+def test_an_input_name_that_no_signature_takes_is_named(tmp_path):
+    x = keras.Input((4,), name="my input")
+    with pytest.raises(ConversionError, match="input name 'my input' cannot stand in a signature"):
+        tfzip.export(keras.Model(x, layers.Dense(1)(x)), tmp_path / "m.tflite")
+
+
 def crash(job):
     os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -257,3 +317,26 @@ def test_a_target_that_cannot_be_written_is_refused_before_the_work(convnet, tmp
         tfzip.export(convnet, tmp_path / "missing" / "m.tflite")
     with pytest.raises(OptionError, match="is a folder. Name a file"):
         tfzip.export(convnet, tmp_path)
+
+
+def test_what_a_file_is_made_from_is_never_overwritten(convnet, tmp_path):
+    model, data = tmp_path / "m.keras", tmp_path / "d.npz"
+    convnet.save(model)
+    np.savez(data, x=IMAGES)
+    before = model.read_bytes(), data.read_bytes()
+    with pytest.raises(OptionError, match="is what the file is made from"):
+        export_module.export_spec(str(model), str(model))
+    with pytest.raises(OptionError, match="is what the file is made from"):
+        tfzip.export(convnet, data, scheme="int8", calibration=str(data))
+    assert (model.read_bytes(), data.read_bytes()) == before
+
+
+def test_a_link_is_followed_and_a_pipe_is_refused(convnet, tmp_path):
+    link, pipe = tmp_path / "link.tflite", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "real.tflite")
+    os.mkfifo(pipe)
+    tfzip.export(convnet, link)
+    assert link.is_symlink()
+    assert (tmp_path / "real.tflite").stat().st_size > 1000
+    with pytest.raises(OptionError, match="is no regular file"):
+        tfzip.export(convnet, pipe)

@@ -93,24 +93,39 @@ def export_spec(spec: str, path: str, *, unsafe: bool = False, **options: Any) -
         unsafe: Allow code inside the model file. Defaults to False.
         **options: As for `export`.
     """
-    check_target(Path(path))
+    check_target(Path(path), spec, options.get("calibration"))
     model = load_model(spec, unsafe=unsafe)
     source = Path(spec)
     digest = sha256_of(source) if source.exists() else ""
     return _export(model, Path(path), _run_here, source_sha256=digest, **options)
 
 
-def check_target(path: Path) -> None:
-    """Fails before the work when the target cannot be written."""
+def check_target(path: Path, *sources: Any) -> None:
+    """Fails before the work when the target cannot be written, or is one of the sources."""
     folder = path.parent
     if path.is_dir():
         raise OptionError(f"{path} is a folder. Name a file, for example {path / 'model.tflite'}.")
+    if path.exists() and not path.is_file():
+        raise OptionError(f"{path} is no regular file and would be replaced. Choose another target.")
+    for source in sources:
+        if (
+            isinstance(source, str | os.PathLike)
+            and path.exists()
+            and Path(source).exists()
+            and path.samefile(source)
+        ):
+            raise OptionError(
+                f"{path} is what the file is made from and would be overwritten. Choose another target."
+            )
     if not folder.is_dir():
         raise OptionError(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
         raise OptionError(
-            f"The folder {folder} cannot be written to. Choose another target or change its rights."
-        )
+            f"The folder {folder} cannot be written to ({error.strerror}). Choose another target or change"
+            " its rights."
+        ) from None
 
 
 def _export(
@@ -125,7 +140,7 @@ def _export(
     recipe: str = "",
     source_sha256: str = "",
 ) -> Artifact:
-    scheme = get_scheme(scheme)
+    path, scheme = Path(os.path.realpath(path)), get_scheme(scheme)
     io = _checked_options(model, path, scheme, calibration, batch, io)
     layers = [item.path for item in walk(model)]
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
@@ -138,7 +153,7 @@ def _export(
         try:
             run(_CONVERTER, job)
         except (ConversionError, SandboxError) as error:
-            raise explain(error, layers) from error
+            raise explain(error, layers, partial) from error
         findings = _audited(read(partial), scheme, layers)
         metadata = {
             "tfzip_version": __version__,
@@ -161,7 +176,7 @@ def _run_here(target: str, job: ConversionJob) -> Any:
 def _checked_options(
     model: keras.Model, path: Path, scheme: Scheme, calibration: Any, batch: int, io: str | None
 ) -> str:
-    check_target(path)
+    check_target(path, calibration)
     check_finite(model)
     if batch < 1:
         raise OptionError(f"batch must be at least 1. Received: {batch}.")

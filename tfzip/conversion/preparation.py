@@ -9,20 +9,22 @@ import keras
 from tfzip.graph.keras_nodes import all_layers
 from tfzip.schemes import Scheme
 
+_HALF = ("float16", "bfloat16")
+
 
 @contextmanager
 def as_exported(model: keras.Model, scheme: Scheme) -> Iterator[None]:
     """Lets the model compute in float32, and unrolls recurrent layers for integer schemes, inside the block.
 
-    A mixed_float16 graph converts to Flex operations that no mobile runtime has, and TensorFlow's quantizer
-    crashes on the loops of recurrent layers (`WHILE`), while it quantizes the same steps written out.
+    A graph in half precision converts to Flex operations that no mobile runtime has, and TensorFlow's
+    quantizer crashes on the loops of recurrent layers, while it quantizes the same steps written out.
     """
     changes: list[tuple[Any, str, Any]] = []
     try:
         for layer in all_layers(model):
-            if layer.dtype_policy.compute_dtype != layer.dtype_policy.variable_dtype:
+            if layer.dtype_policy.compute_dtype in _HALF:
                 changes.append((layer, "dtype_policy", layer.dtype_policy))
-                layer.dtype_policy = layer.dtype_policy.variable_dtype
+                layer.dtype_policy = "float32"
             if scheme.needs_calibration and isinstance(layer, keras.layers.RNN) and not layer.unroll:
                 changes.append((layer, "unroll", layer.unroll))
                 layer.unroll = True

@@ -34,8 +34,13 @@ def output_names(model: keras.Model, outputs: Any) -> list[str]:
     """Returns one name for each output: dictionary keys, else the output layers' names, else `output_0`."""
     count = len(keras.tree.flatten(outputs))
     if isinstance(outputs, dict) and len(outputs) == count:
-        return list(outputs)
-    names: Sequence[str] = getattr(model, "output_names", ())
+        names: Sequence[str] = keras.tree.flatten(
+            {key: key for key in outputs}
+        )  # in the order of the outputs
+    elif isinstance(model, keras.Sequential):
+        names = [model.layers[-1].name]
+    else:
+        names = getattr(model, "output_names", ())
     if len(names) != count:
         return [f"output_{i}" for i in range(count)]
     taken: set[str] = set()

@@ -1,5 +1,6 @@
 """From a Keras model to a SavedModel with a fixed batch and named inputs and outputs."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from tfzip.conversion.preparation import as_exported
 from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import ConversionError
 from tfzip.schemes import Scheme
+
+_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def trace(model: keras.Model, folder: Path, inputs: tuple[TensorSpec, ...], sche
         flat = keras.tree.flatten(outputs)
         return {name: tf.identity(tensor) for name, tensor in zip(names, flat, strict=True)}
 
+    _check_names(inputs)
     signature = [tf.TensorSpec([None if d == -1 else d for d in s.shape], s.dtype, s.name) for s in inputs]
     function = tf.function(serve, input_signature=signature, autograph=False)
     module = tf.Module()
@@ -92,3 +96,12 @@ def trace(model: keras.Model, folder: Path, inputs: tuple[TensorSpec, ...], sche
 
 def _first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _check_names(inputs: Sequence[TensorSpec]) -> None:
+    for spec in inputs:
+        if not _NAME.fullmatch(spec.name):
+            raise ConversionError(
+                f"The input name {spec.name!r} cannot stand in a signature. Use letters, digits, '_',"
+                " '-' and '.': keras.Input(..., name=...)."
+            )

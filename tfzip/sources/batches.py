@@ -39,7 +39,8 @@ def calibration_samples(
     if is_stream(data) or inspect.isgeneratorfunction(data):
         samples = _from_stream(iter(data() if callable(data) else data), inputs, limit)
     else:
-        samples = {name: np.asarray(array)[:limit] for name, array in _by_name(data, inputs).items()}
+        arrays = _by_name(data, inputs)
+        samples = {s.name: np.atleast_1d(_array(arrays[s.name], s))[:limit] for s in inputs}
     checked = {spec.name: _checked(samples[spec.name], spec) for spec in inputs}
     lengths = {name: len(array) for name, array in checked.items()}
     if len(set(lengths.values())) > 1:
@@ -68,7 +69,7 @@ def _from_stream(batches: Iterator[Any], inputs: Sequence[TensorSpec], limit: in
     for batch in itertools.islice(batches, limit):
         arrays = _by_name(_without_targets(batch, inputs), inputs)
         for spec in inputs:
-            array = np.asarray(arrays[spec.name])
+            array = _array(arrays[spec.name], spec)
             parts[spec.name].append(array if array.ndim == len(spec.shape) else array[np.newaxis])
         taken += len(parts[inputs[0].name][-1])
         if taken >= limit:
@@ -79,9 +80,11 @@ def _from_stream(batches: Iterator[Any], inputs: Sequence[TensorSpec], limit: in
 
 
 def _without_targets(batch: Any, inputs: Sequence[TensorSpec]) -> Any:
-    if isinstance(batch, tuple) and len(batch) in (2, 3) and len(batch) != len(inputs):
-        return batch[0]
-    return batch
+    """Returns the inputs of what `fit` takes: a pair, or a triple with sample weights."""
+    if not isinstance(batch, tuple) or len(batch) not in (2, 3):
+        return batch
+    structured = isinstance(batch[0], Mapping | tuple | list)
+    return batch[0] if structured or len(batch) != len(inputs) else batch
 
 
 def _by_name(data: Any, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
@@ -92,12 +95,27 @@ def _by_name(data: Any, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
                 f"The calibration data name the inputs {sorted(data)}; the model's are {sorted(names)}."
             )
         return dict(data)
-    arrays = list(data) if isinstance(data, tuple | list) and len(names) > 1 else [data]
+    alone = len(names) == 1 and not (isinstance(data, tuple | list) and _is_wrapped(data, inputs[0]))
+    arrays = [data] if alone or not isinstance(data, tuple | list) else list(data)
     if len(arrays) != len(names):
         raise DataError(
             f"The model has {len(names)} inputs {names}; the calibration data have {len(arrays)}."
         )
     return dict(zip(names, arrays, strict=True))
+
+
+def _is_wrapped(data: Sequence[Any], spec: TensorSpec) -> bool:
+    """Whether a sequence holds the one array of a model with one input, rather than its rows."""
+    return len(data) == 1 and len(getattr(data[0], "shape", ())) == len(spec.shape)
+
+
+def _array(values: Any, spec: TensorSpec) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(
+            f"Calibration data for input {spec.name!r} are not one array: their rows differ in shape."
+        ) from None
 
 
 def _checked(array: Array, spec: TensorSpec) -> Array:
@@ -106,7 +124,7 @@ def _checked(array: Array, spec: TensorSpec) -> Array:
     if not spec.fits(array.shape, any_rows=True):
         expected = _shape(spec.shape[1:])
         raise DataError(
-            f"Calibration data for input {spec.name!r} must have the shape (samples, *{expected})."
+            f"Calibration data for input {spec.name!r} must have the shape (samples, {expected})."
             f" Received: {array.shape}."
         )
     wanted = np.dtype(spec.dtype)
@@ -122,4 +140,4 @@ def _checked(array: Array, spec: TensorSpec) -> Array:
 
 
 def _shape(dimensions: tuple[int, ...]) -> str:
-    return "(" + ", ".join("any" if d == -1 else str(d) for d in dimensions) + ")"
+    return ", ".join("any" if d == -1 else str(d) for d in dimensions)

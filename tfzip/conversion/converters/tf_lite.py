@@ -24,7 +24,8 @@ def convert(job: ConversionJob) -> None:
     Only builtin operations are allowed: what LiteRT cannot run without the Flex delegate is an error.
 
     Raises:
-        ConversionError: With the converter's whole message, to be read by `tfzip.conversion.diagnosis`.
+        ConversionError: With the whole message of the converter or interpreter, to be read by
+            `tfzip.conversion.diagnosis`.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=[SIGNATURE])
     _configure(converter, job)
@@ -33,6 +34,7 @@ def convert(job: ConversionJob) -> None:
     except Exception as error:  # noqa: BLE001 (the converter raises its own, untyped errors)
         raise ConversionError(str(error)) from None
     Path(job.output).write_bytes(content)
+    _run_once(content)
 
 
 def _quantized(converter: Any, job: ConversionJob) -> bytes:
@@ -43,6 +45,20 @@ def _quantized(converter: Any, job: ConversionJob) -> bytes:
     io = tf.as_dtype(job.io)
     quantized: bytes = mlir_quantize(bytes(calibrated), input_data_type=io, output_data_type=io)
     return quantized
+
+
+def _run_once(content: bytes) -> None:
+    """Runs a file with fixed shapes on zeros, since converters write files that kernels refuse."""
+    interpreter = tf.lite.Interpreter(model_content=content)
+    if any(-1 in details["shape_signature"] for details in interpreter.get_input_details()):
+        return
+    try:
+        interpreter.allocate_tensors()
+        for details in interpreter.get_input_details():
+            interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(str(error)) from None
 
 
 def _configure(converter: Any, job: ConversionJob) -> None:
