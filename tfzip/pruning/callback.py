@@ -1,6 +1,7 @@
 """Zeros while training."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ class PruningCallback(keras.callbacks.Callback):
     The state of pruning is in the model: the zeros of a kernel are its mask, the optimizer's count of steps
     is the position in the schedule. A fit that `keras.callbacks.BackupAndRestore` resumes goes on with the
     same masks, in either order of the two callbacks.
+
+    What is due by the end of a fit is applied when its last epoch ends. A fit that ends before its window
+    does warns of the sparsity that is missing.
 
     `logs["sparsity"]` holds the share of zeros at each epoch's end, for callbacks further down the list.
 
@@ -104,6 +108,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._kernels = [MaskedKernel(kernel, self.params, strategy) for kernel in found]
         self._sparsity: float | None = None
         self._started = False
+        self._epochs_ended = 0
         release_on_error(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -111,11 +116,14 @@ class PruningCallback(keras.callbacks.Callback):
         if not self._started:
             self._clock.start(epoch, self.params["steps"])
             self._started = True
+            self._passed = self._clock.batches()
+        self._batches = 0
         self._epoch_begin = self._clock.batches()
         self._advance(epoch if self._grid.per_epoch else self._epoch_begin)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Changes the masks where an update is due."""
+        self._batches = batch + self.model.steps_per_execution
         if self._epoch_begin + batch < self._next_update:
             return
         done = self._clock.batches()  # fewer than counted here where loss scaling has skipped steps
@@ -123,16 +131,27 @@ class PruningCallback(keras.callbacks.Callback):
         if done >= self._next_update:
             self._advance(done)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Adds the share of zeros over all masked kernels to `logs`."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds the share of zeros over all masked kernels to `logs`, in the last epoch with what is due."""
+        batches = min(self._batches, self.params["steps"] or self._batches)
+        if self._epochs_ended == 0:
+            self._check_clock(batches)
+        self._passed += batches
+        self._epochs_ended = epoch + 1
+        if epoch + 1 == self.params["epochs"]:
+            self._apply_rest()
         if logs is not None:
             logs["sparsity"] = self.summary().sparsity
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Applies the masks to what averaging or restoring may have written, and takes them off."""
+        if self._epochs_ended:
+            self._apply_rest()
         for kernel in self._kernels:
             kernel.enforce()
         release_all(self.model, self._kernels)
+        if self._epochs_ended and self._reached != self.schedule.sparsity:
+            warnings.warn(self._shortfall(), stacklevel=2)
 
     def summary(self) -> PruningSummary:
         """Returns the zeros of each kernel, counted now, and what is left out for which reason.
@@ -152,7 +171,40 @@ class PruningCallback(keras.callbacks.Callback):
             for kernel in self._kernels
         ]
         left_out = [KernelSparsity(one.path, one.shape, skipped=one.reason) for one in self._left_out]
-        return PruningSummary(tuple(kernels), tuple(left_out), self.schedule.sparsity)
+        return PruningSummary(tuple(kernels), tuple(left_out), self.schedule.sparsity, self._reached)
+
+    @property
+    def _position(self) -> int:
+        """Ticks that have ended, also those whose step was skipped by loss scaling."""
+        return self._epochs_ended if self._grid.per_epoch else self._passed
+
+    @property
+    def _reached(self) -> float:
+        return self._sparsity or 0.0
+
+    def _shortfall(self) -> str:
+        unit = "epoch" if self._grid.per_epoch else "step"
+        return (
+            f"The fit ended at {unit} {self._position} and the pruning window ends at {unit}"
+            f" {self._grid.end:g}, so the schedule reached sparsity {self._reached:.3g} and not its target"
+            f" {self.schedule.sparsity:.3g}. Train longer, or pass window=PruningWindow(end=...) with an"
+            " end within the fit."
+        )
+
+    def _check_clock(self, batches: int) -> None:
+        if not self._clock.stands_still(batches):
+            return
+        release_all(self.model, self._kernels)
+        raise ModelError(
+            f"The optimizer of model {self.model.name!r} applied nothing in an epoch of {batches} batches, so"
+            " pruning cannot tell where the fit stands. A train_step of its own must apply self.optimizer:"
+            " pass the optimizer that updates the pruned layers to compile(optimizer=...)."
+        )
+
+    def _apply_rest(self) -> None:
+        """Goes to the target where the window has ended and no batch has begun since."""
+        if self._position >= self._grid.end:
+            self._advance(self._position)
 
     def _advance(self, tick: int) -> None:
         progress = self._grid.progress(tick)

@@ -37,10 +37,22 @@ class FitClock:
         else:
             position = epoch * steps_per_epoch
         self._origin = applied - position
+        self._start = applied
 
     def batches(self) -> int:
         """Returns the batches since the fit's first. It waits for the device: not for every batch."""
         return self._applied() - self._origin
+
+    def stands_still(self, batches: int) -> bool:
+        """Returns whether no step was applied since the start, though enough batches ran and none may skip.
+
+        Args:
+            batches: Batches since the start.
+        """
+        if hasattr(self._optimizer, "inner_optimizer"):  # loss scaling skips steps that overflow
+            return False
+        enough = self._optimizer.gradient_accumulation_steps or 1
+        return batches >= enough and self._applied() == self._start
 
     def _applied(self) -> int:
         innermost = getattr(self._optimizer, "inner_optimizer", self._optimizer)

@@ -42,11 +42,13 @@ class PruningSummary:
         kernels: Every pruned kernel.
         left_out: Every variable that is not pruned, with the reason.
         target: The sparsity at which the schedule ends.
+        reached: The sparsity at which the schedule stands.
     """
 
     kernels: tuple[KernelSparsity, ...]
     left_out: tuple[KernelSparsity, ...]
     target: float
+    reached: float
 
     @property
     def sparsity(self) -> float:

@@ -53,4 +53,8 @@ class PruneStep(TrainStep):
         summary = callback.summary()
         facts = {"history": history, "sparsity": summary.sparsity, "pruning": asdict(summary)}
         line = f"{format_fraction(summary.sparsity)} of the pruned kernels are zero, {last_line(history)}"
+        if summary.reached != summary.target:
+            line += (
+                f"; the window ends after the training, before the target {format_fraction(summary.target)}"
+            )
         return Outcome(facts, line, model=MODEL_FILE)
