@@ -188,7 +188,7 @@ def test_a_bias_that_two_operations_share_with_one_scale_is_no_file(tmp_path):
     model = keras.Model([near, far], layers.Add()([shared(near), shared(far)]))
     data = (RNG.normal(size=(64, 8)), 10 * RNG.normal(size=(64, 8)))
     with pytest.raises(
-        ConversionError, match="FULLY_CONNECTED in layer 'shared' shares a bias.*Use scheme 'int8'"
+        ConversionError, match="FULLY_CONNECTED in layer 'shared': its bias counts.*use scheme 'int8'"
     ):
         tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
     assert tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=data).findings == ()
@@ -235,6 +235,28 @@ def test_a_file_that_a_kernel_refuses_is_not_written(tmp_path):
     ):
         tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_masked_attention_keeps_its_scores_in_int8_and_no_file_loses_them(tmp_path, causal):
+    keras.utils.set_random_seed(0)
+    x, given = keras.Input((6, 8), name="x"), keras.Input((1, 6), name="given")
+    attention = layers.MultiHeadAttention(2, 4, name="attention")
+    y = attention(x, x, use_causal_mask=True) if causal else attention(x, x, attention_mask=given)
+    model = keras.Model([x] if causal else [x, given], layers.Dense(3, name="out")(y))
+    data = {"x": 2 * RNG.normal(size=(64, 6, 8)).astype("float32")}
+    if not causal:
+        data["given"] = (RNG.uniform(size=(64, 1, 6)) > 0.3).astype("float32")
+        data["given"][..., 0] = 1
+    calibration = list(data.values()) if len(data) > 1 else data["x"]
+    one = {name: array[:1] for name, array in data.items()}
+    artifact = tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=calibration)
+    found, expected = run(artifact, **one)["out"].ravel(), model(list(one.values())).numpy().ravel()
+    cosine = found @ expected / np.linalg.norm(found) / np.linalg.norm(expected)
+    assert cosine > 0.995
+    if causal:
+        with pytest.raises(ConversionError, match="in layer 'attention.*mask close to minus infinity"):
+            tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=calibration)
 
 
 def test_integer_inputs_in_int16x8_are_refused_with_the_remedy(tmp_path):

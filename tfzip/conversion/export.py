@@ -27,6 +27,10 @@ from tfzip.tflite import FileGraph, audit, read, write_metadata
 from tfzip.version import __version__
 
 _CONVERTER = "tfzip.conversion.converters.tf_lite:convert"
+_WRONG = {
+    "wrong_bias": "It shares the bias with another operation: use scheme 'int8', or a layer for each call.",
+    "huge_step": "A mask close to minus infinity, or diverged values: use scheme 'int8' or a mask of -100.",
+}
 Runner = Callable[..., Any]
 
 
@@ -207,13 +211,12 @@ def _audited(graph: FileGraph, scheme: Scheme, layers: Sequence[str]) -> tuple[F
     if foreign:
         names = ", ".join(f"{f.op} in layer {f.layer!r}" for f in foreign)
         raise ConversionError(f"The file would need operations that LiteRT does not have: {names}.")
-    wrong = next((f for f in findings if f.kind == "wrong_bias"), None)
-    if wrong:
-        raise ConversionError(
-            f"The converter made a wrong file: {wrong.op} in layer {wrong.layer!r} shares a bias with another"
-            " operation,"
-            f" and {wrong.cost}. Use scheme 'int8', or give each call a layer of its own."
-        )
+    for finding in findings:
+        if finding.kind in _WRONG:
+            raise ConversionError(
+                f"The converter made a wrong file: {finding.op} in layer {finding.layer!r}: {finding.cost}."
+                f" {_WRONG[finding.kind]}"
+            )
     return findings
 
 

@@ -15,6 +15,7 @@ from tfzip.units import format_bytes, format_count
 _BORDER = {"QUANTIZE", "DEQUANTIZE"}
 _CALLS = ("BodySubgraphIndex", "CondSubgraphIndex", "ThenSubgraphIndex", "ElseSubgraphIndex", "Subgraph")
 _SMALL_BYTES = 512
+_HUGE_STEP = 1e6
 _FLEX = "needs TensorFlow's own kernels (the Flex delegate), which LiteRT does not contain"
 _CUSTOM = "is not builtin; every program that runs the file has to register a kernel for it"
 
@@ -71,6 +72,7 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
         for island in _islands(subgraphs):
             in_islands |= {id(place) for place in island}
             findings.append(_island(island, borders[id(island[0].subgraph)]))
+        findings += [_huge_step(place) for place in everywhere if _step(place) > _HUGE_STEP]
         findings += [_wrong_bias(graph, wrong, layer_paths) for wrong in wrong_biases(graph)]
     if scheme.weights.bits < 32:
         outside = [place for place in everywhere if id(place) not in in_islands]
@@ -94,6 +96,17 @@ def _foreign(place: _Place) -> Finding:
         layer=place.layer,
         cost=_FLEX if is_flex else _CUSTOM,
     )
+
+
+def _step(place: _Place) -> float:
+    """Returns the largest step of the integer tensors that an operation computes."""
+    outputs = place.subgraph.tensors_of(place.operator.outputs)
+    return max((scale for tensor in outputs for scale in tensor.scales), default=0.0)
+
+
+def _huge_step(place: _Place) -> Finding:
+    cost = f"one step of its result is {_step(place):.3g}, which leaves nothing of ordinary values"
+    return Finding("huge_step", place.operator.name, place.layer, cost)
 
 
 def _wrong_bias(graph: FileGraph, wrong: WrongBias, layer_paths: Sequence[str]) -> Finding:
