@@ -8,7 +8,8 @@ import tfzip
 from tests.runtime.conftest import samples
 from tests.runtime.files import convert, with_bytes
 from tfzip.graph import flatten
-from tfzip.runtime.matching import layers_between
+from tfzip.runtime.divergence import _call
+from tfzip.runtime.matching import nodes_between
 from tfzip.tflite import read
 
 
@@ -121,8 +122,57 @@ def test_a_nested_model_is_compared_layer_by_layer(tmp_path):
     assert [op.layers for op in report.ops] == [("block/inner",), ("outer",)]
 
 
-def test_layers_between_stops_at_what_is_known(model):
+def test_nodes_between_stops_at_what_is_known(model):
     graph = flatten(model)
     ids = {node.path: node.outputs[0] for node in graph.nodes}
-    paths = layers_between(graph, ids["pointwise"], {ids["stem_relu"]})
-    assert paths == ("depthwise", "depthwise_norm", "depthwise_relu", "pointwise")
+    nodes = nodes_between(graph, ids["pointwise"], {ids["stem_relu"]})
+    assert tuple(node.path for node in nodes) == (
+        "depthwise",
+        "depthwise_norm",
+        "depthwise_relu",
+        "pointwise",
+    )
+
+
+@pytest.mark.parametrize(
+    "augmentation", [keras.layers.RandomFlip(), keras.layers.RandomContrast(0.5)], ids=["flip", "contrast"]
+)
+def test_augmentation_layers_are_replayed_as_they_are_in_inference(tmp_path, augmentation):
+    inputs = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="conv")(augmentation(inputs)))
+    tfzip.export(model, tmp_path / "augmented.tflite")
+    report = tfzip.compare(model, tmp_path / "augmented.tflite", samples(4)["image"])
+    assert [op.layers[-1] for op in report.ops] == ["conv"]
+    assert report.ops[0].sqnr_db > 100
+    assert report.first_divergent_op is None
+
+
+def test_a_call_that_fixes_training_keeps_it():
+    inputs, norm = keras.Input((4,)), keras.layers.BatchNormalization
+    fixed = flatten(keras.Model(inputs, norm()(inputs, training=True))).nodes[0]
+    free = flatten(keras.Model(inputs, norm()(inputs))).nodes[0]
+    array = np.array([[1, 2, 3, 4], [3, 2, 1, 0]], np.float32)
+    np.testing.assert_allclose(_call(fixed, {0: array})[0].mean(axis=0), np.zeros(4), atol=1e-6)
+    np.testing.assert_allclose(_call(free, {0: array})[0], array / np.sqrt(1.001), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("policy", "allowed"), [("mixed_float16", 50.0), ("mixed_bfloat16", 32.0)])
+def test_a_model_that_rounds_to_16_bits_is_allowed_what_they_allow(tmp_path, policy, allowed):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, activation="relu", dtype=policy, name="coarse")(inputs)
+    x = keras.layers.GlobalAveragePooling2D(dtype=policy, name="pool")(x)
+    x = keras.layers.Dense(5, dtype="float32", name="reads_coarse")(x)
+    model = keras.Model(inputs, keras.layers.Dense(5, dtype="float32", name="fine")(x))
+    path = tmp_path / "mixed.tflite"
+    tfzip.export(model, path)
+    report = tfzip.compare(model, path, samples(4)["image"])
+    assert report.first_divergent_op is None
+    assert {op.layers[-1]: op.allowed_db for op in report.ops} == {
+        "coarse": allowed,
+        "pool": allowed,
+        "reads_coarse": allowed,
+        "fine": 80.0,
+    }
+    damaged = with_bytes(path, kernel_of(path, "CONV_2D"), reversed_float32)
+    assert tfzip.compare(model, damaged, samples(4)["image"]).first_divergent_op.layers == ("coarse",)

@@ -1,5 +1,6 @@
 """Where a file departs from its model: the error of each operation by itself."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
-from tfzip.graph.flat_graph import FlatGraph, filled
-from tfzip.runtime.matching import Match, layers_between, match_ops
+from tfzip.graph.flat_graph import FlatGraph, FlatNode, filled
+from tfzip.graph.keras_nodes import takes_training
+from tfzip.runtime.matching import Match, match_ops, nodes_between
 from tfzip.runtime.numbers import dequantize, saturated, sqnr_db
 from tfzip.runtime.parity import OpParity
 from tfzip.runtime.replay import FileRunner, SessionGraph
 
 ALLOWED_DB = {"float32": 80.0, "float16": 50.0, "int8_weights": 20.0, "int8": 20.0, "int16x8": 20.0}
 """Least signal to noise ratio of one operation by scheme; see docs/compare.md for how they were chosen."""
+
+MODEL_ALLOWED_DB = {"float16": ALLOWED_DB["float16"], "bfloat16": 32.0}
+"""The same by a type that the model itself computes in: its own values are then no more exact than this."""
 
 _TRACED_BYTES = 256 << 20
 
@@ -61,7 +66,7 @@ class _Pass:
         self.left = {tensor: len(readers) for tensor, readers in self.graph.consumers().items()}
         for node in self.graph.nodes:
             for values in (self.untouched, self.forced):
-                made = _call(node.operation, *filled((node.args, node.kwargs), values))
+                made = _call(node, values)
                 values.update(zip(node.outputs, made, strict=True))
             for tensor in node.outputs:
                 self._compare(tensor, energies)
@@ -124,9 +129,10 @@ def compare_ops(
     scheme = scheme_of(file)
     known = {match.value for match in matches if energies[match.value].count}
     found = [
-        _parity(match, energies[match.value], file, layers_between(graph, match.value, known), scheme)
+        _parity(match, energies[match.value], file, nodes, _allowed_db(graph, nodes, scheme))
         for match in matches
         if energies[match.value].count
+        for nodes in [nodes_between(graph, match.value, known)]
     ]
     return tuple(found), len(file.ops), scheme
 
@@ -146,24 +152,32 @@ def scheme_of(file: SessionGraph) -> str:
 
 
 def _parity(
-    match: Match, energies: _Energies, file: SessionGraph, layers: tuple[str, ...], scheme: str
+    match: Match, energies: _Energies, file: SessionGraph, nodes: Sequence[FlatNode], allowed_db: float
 ) -> OpParity:
     spec = file.tensors[match.tensor]
     ratio = sqnr_db(energies.signal, energies.noise)
     rms_lsb = float(np.sqrt(energies.noise / energies.count) / spec.scale) if spec.scale else None
-    worse = ratio < ALLOWED_DB[scheme] and (rms_lsb is None or rms_lsb > 1.0)
+    worse = ratio < allowed_db and (rms_lsb is None or rms_lsb > 1.0)
     return OpParity(
         index=match.op.index,
         op=match.op.name,
-        layers=layers,
+        layers=tuple(node.path for node in nodes),
         dtype=spec.dtype,
         sqnr_db=ratio,
         accumulated_sqnr_db=sqnr_db(energies.accumulated_signal, energies.accumulated_noise),
         rms_lsb=rms_lsb,
         saturated=energies.saturated / energies.count,
-        allowed_db=ALLOWED_DB[scheme],
+        allowed_db=allowed_db,
         diverges=worse,
     )
+
+
+def _allowed_db(graph: FlatGraph, nodes: Sequence[FlatNode], scheme: str) -> float:
+    """Returns what the coarser one allows: the file's scheme or the types that the model computes in."""
+    tensors = {tensor for node in nodes for tensor in (*node.inputs, *node.outputs)}
+    types = {graph.tensors[tensor].dtype for tensor in tensors}
+    types |= {node.operation.compute_dtype for node in nodes if isinstance(node.operation, keras.Layer)}
+    return min([ALLOWED_DB[scheme], *(MODEL_ALLOWED_DB[name] for name in types & MODEL_ALLOWED_DB.keys())])
 
 
 def _rows_at_once(file: SessionGraph, matches: Sequence[Match], rows: int) -> int:
@@ -179,5 +193,17 @@ def _elements(spec: TensorSpec) -> int:
     return int(np.prod([abs(n) for n in spec.shape[1:]], dtype=np.int64))
 
 
-def _call(operation: keras.Operation, args: Any, kwargs: Any) -> list[Array]:
-    return [np.asarray(keras.ops.convert_to_numpy(a)) for a in keras.tree.flatten(operation(*args, **kwargs))]
+def _call(node: FlatNode, values: Mapping[int, Array]) -> list[Array]:
+    """Calls an operation in inference mode, which is not the default of augmentation layers."""
+    args, kwargs = filled((node.args, node.kwargs), values)
+    if takes_training(node.operation) and not _fixes_training(node):
+        kwargs["training"] = False
+    made = node.operation(*args, **kwargs)
+    return [np.asarray(keras.ops.convert_to_numpy(array)) for array in keras.tree.flatten(made)]
+
+
+def _fixes_training(node: FlatNode) -> bool:
+    """Whether a call differs from the layer's default, which Keras writes into calls that give nothing."""
+    parameter = inspect.signature(node.operation.call).parameters.get("training")
+    default = None if parameter is None else parameter.default
+    return node.kwargs.get("training", default) is not default

@@ -105,8 +105,8 @@ def _computed_by(op: SessionOp, producers: Mapping[int, SessionOp]) -> SessionOp
     return op
 
 
-def layers_between(graph: FlatGraph, value: int, known: set[int]) -> tuple[str, ...]:
-    """Returns the paths of the operations that lead from known tensors to `value`, in order."""
+def nodes_between(graph: FlatGraph, value: int, known: set[int]) -> tuple[FlatNode, ...]:
+    """Returns the operations of the model that lead from known tensors to `value`, in order."""
     maker: dict[int, FlatNode] = {output: node for node in graph.nodes for output in node.outputs}
     reached: set[int] = set()
     pending, seen = [value], set()
@@ -118,4 +118,4 @@ def layers_between(graph: FlatGraph, value: int, known: set[int]) -> tuple[str, 
         seen.add(tensor)
         reached.update(node.outputs)
         pending += [source for source in node.inputs if source not in known]
-    return tuple(node.path for node in graph.nodes if reached.intersection(node.outputs))
+    return tuple(node for node in graph.nodes if reached.intersection(node.outputs))

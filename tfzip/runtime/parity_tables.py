@@ -37,7 +37,7 @@ def verdict(report: ParityReport) -> str:
     if first is not None:
         sentence = (
             f"First divergent operation: #{first.index} {first.op}, layer {_joined(first)}:"
-            f" SQNR {first.sqnr_db:.1f} dB, {report.scheme} allows {first.allowed_db:g} dB."
+            f" SQNR {first.sqnr_db:.1f} dB, below the {first.allowed_db:g} dB that it should have."
         )
         if first.saturated > MANY_SATURATED:
             sentence += (
