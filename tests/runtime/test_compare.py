@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 import tfzip
-from tests.runtime.conftest import samples
+from tests.runtime.conftest import branches, samples
 from tests.runtime.files import convert
-from tfzip.errors import DataError, FileFormatError, TfzipError
-from tfzip.runtime import open_session, replay
+from tfzip.errors import DataError, FileFormatError, ModelError, TfzipError
+from tfzip.graph import flatten
+from tfzip.runtime import compare, open_session, reference, replay
 
 COUNT = 20
 
@@ -127,14 +128,52 @@ def test_wrong_targets_and_files_of_other_models_are_one_line_errors(model, file
         tfzip.compare(other, files(), samples(COUNT)["image"])
 
 
-def test_a_model_that_computes_nan_has_nothing_to_compare_with(files):
-    from tests.runtime.conftest import branches
-
+def test_weights_that_are_not_finite_are_named_before_anything_runs(files):
     broken = branches()
     kernel = broken.get_layer("head").kernel
-    kernel.assign(kernel.numpy() * np.nan)
+    kernel.assign(np.where(np.arange(kernel.shape[1]) == 1, np.nan, kernel.numpy()))
+    with pytest.raises(ModelError, match=r"weights of head/kernel are not finite: 12 of 60") as caught:
+        tfzip.compare(broken, files(), samples(4))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_computes_nan_has_nothing_to_compare_with(files):
+    broken = branches()
+    kernel = broken.get_layer("head").kernel
+    kernel.assign(np.full(kernel.shape, 3e38))
     with pytest.raises(DataError, match="computes NaN or infinity at output 'probs'"):
         tfzip.compare(broken, files(), samples(4))
+
+
+def test_outputs_whose_names_repeat_are_one_line(model, files, monkeypatch):
+    monkeypatch.setattr(reference, "output_names", lambda *_: ["probs", "probs"])
+    with pytest.raises(ModelError, match="2 outputs under the names probs, probs") as caught:
+        tfzip.compare(model, files(), samples(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_outputs_that_the_graph_does_not_have_are_one_line(model, files, monkeypatch):
+    part = flatten(keras.Model(model.inputs, model.get_layer("head").output))
+    monkeypatch.setattr(compare, "flatten", lambda _: part)
+    with pytest.raises(ModelError, match="returns 2 outputs by name when called and has 1") as caught:
+        tfzip.compare(model, files(), samples(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_more_outputs_than_the_model_is_refused(files):
+    whole = branches()
+    part = keras.Model(whole.input, {"probs": whole.get_layer("head").output})
+    with pytest.raises(DataError, match="outputs .* do not correspond to the model's"):
+        tfzip.compare(part, files(), samples(2))
+
+
+def test_one_tensor_returned_twice_is_compared_as_two_outputs(tmp_path):
+    inputs = keras.Input((4,))
+    output = keras.layers.Dense(3, name="head")(inputs)
+    model = keras.Model(inputs, [output, output])
+    tfzip.export(model, tmp_path / "twice.tflite")
+    report = tfzip.compare(model, tmp_path / "twice.tflite", np.ones((2, 4), np.float32))
+    assert [found.name for found in report.outputs] == ["head", "head_1"]
 
 
 def test_mutated_files_give_a_report_or_an_error_of_ours(model, files, tmp_path):

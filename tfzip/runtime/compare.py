@@ -20,7 +20,7 @@ from tfzip.runtime.samples import Arrays, by_name, read_batches
 from tfzip.runtime.scores import Quality, Task, agreement, score, task_of
 from tfzip.runtime.session import existing_file
 from tfzip.sources.data import load_data, num_rows, take_rows
-from tfzip.sources.models import load_model
+from tfzip.sources.models import check_finite, load_model
 from tfzip.tflite import read
 
 TRACED_SAMPLES = 4
@@ -58,7 +58,7 @@ def compare(
     Raises:
         DataError: The data do not fit the model or the file.
         FileFormatError: The file is missing, damaged, or cannot be run.
-        ModelError: The model cannot be loaded or called.
+        ModelError: The model cannot be loaded or called, or has weights that are not finite.
 
     Example:
         >>> print(tfzip.compare(model, "model.tflite", x_test, y_test))
@@ -67,7 +67,9 @@ def compare(
         raise OptionError(f"batch_size must be at least 1. Received: {batch_size}.")
     path = existing_file(artifact)
     read(path)  # most damage is found here, in a millisecond
-    reference = Reference(model if isinstance(model, keras.Model) else load_model(model))
+    model = model if isinstance(model, keras.Model) else load_model(model)
+    check_finite(model)
+    reference = Reference(model)
     with FileRunner(path) as runner:
         run = _Comparison(reference, runner)
         run.all_batches(inputs, targets, batch_size)
@@ -165,6 +167,11 @@ class _Comparison:
         except ModelError as error:
             file = self.runner.graph()
             return (), len(file.ops), scheme_of(file), str(error)
+        if len(self.ours) != len(graph.output_ids()):
+            raise ModelError(
+                f"Model {graph.name!r} returns {len(self.ours)} outputs by name when called and has"
+                f" {len(graph.output_ids())} in its graph. Give every output its own name and return all."
+            )
         ids = dict(zip(self.ours, graph.output_ids(), strict=True))
         outputs = {name: ids[ours] for name, ours in self.output_names.items()}
         untouched = [self.first[spec.name] for spec in self.reference.inputs]

@@ -31,7 +31,7 @@ class Reference:
         """Returns the outputs by name, floats as float32.
 
         Raises:
-            ModelError: The model cannot be called on these arrays.
+            ModelError: The model cannot be called on these arrays, or its outputs' names repeat.
             DataError: The model computes values that are not finite.
         """
         leaves = [arrays[spec.name] for spec in self.inputs]
@@ -41,6 +41,11 @@ class Reference:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ModelError(f"Model {self.model.name!r} cannot be called on the data: {reason}") from error
         names, flat = output_names(self.model, outputs), keras.tree.flatten(outputs)
+        if len(set(names)) != len(flat):
+            raise ModelError(
+                f"Model {self.model.name!r} returns {len(flat)} outputs under the names {', '.join(names)}."
+                " Give every output a name of its own: keras.Model(inputs, {'first': a, 'second': b})."
+            )
         return {name: _finite(name, np.asarray(value)) for name, value in zip(names, flat, strict=True)}
 
 
@@ -62,7 +67,7 @@ def match_names(model: Mapping[str, Sequence[int]], file: Sequence[TensorSpec], 
         DataError: They cannot be paired.
     """
     named = {re.sub(r"^serving_default_|:\d+$", "", spec.name): spec for spec in file}
-    if set(named) == set(model):
+    if len(named) == len(file) and set(named) == set(model):
         return {spec.name: name for name, spec in named.items()}
     ordered = sorted(file, key=lambda spec: _natural(spec.name))
     pairs = list(zip(ordered, model.items(), strict=False))
