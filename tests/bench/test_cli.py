@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 MAIN = "from tfzip.cli import main; main()"
@@ -61,6 +62,30 @@ def test_bad_input_is_one_line_and_overwrites_nothing(arguments, message, small,
     assert len(done.stderr.splitlines()) == 1
     assert target.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.tflite", "out.json"]
+
+
+@pytest.mark.parametrize("alias", ["same", "relative", "symbolic", "hard", "data"])
+def test_a_report_never_replaces_a_file_that_is_read(alias, small, tmp_path):
+    source = tmp_path / "model.tflite"
+    source.write_bytes(small.read_bytes())
+    target, extra = tmp_path / "alias", ()
+    if alias == "symbolic":
+        target.symlink_to(source)
+    elif alias == "hard":
+        target.hardlink_to(source)
+    elif alias == "data":
+        target = tmp_path / "rows.npz"
+        np.savez(target, x_test=np.zeros((2, 4), np.float32))
+        extra = ("--data", f"{target}#test")
+    else:
+        target = source if alias == "same" else tmp_path / ".." / tmp_path.name / "model.tflite"
+    before = target.read_bytes()
+    done = run(source, "--output", target, *extra)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Name another file" in done.stderr
+    assert target.read_bytes() == before
+    assert source.read_bytes() == small.read_bytes()
 
 
 def test_no_framework_is_loaded_by_the_parent(small):

@@ -1,6 +1,7 @@
 """`tfzip bench`: files are measured in turns in child processes; a table and verdicts are printed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,7 @@ def command(files: tuple[str, ...], threads: str, output: str | None, as_json: b
 
     if output is not None:
         check_target(output)
+        _refuse_overwriting(output, files, options["data"])
     counts = _counts(threads)
     messages = Console(stderr=True)
     with _Bar(messages) as bar:
@@ -55,6 +57,18 @@ def _counts(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise OptionError(f"--threads takes whole numbers with commas, for example 1,2. Received: {text!r}.")
     return tuple(int(part) for part in parts)
+
+
+def _refuse_overwriting(output: str, files: Iterable[str], data: str | None) -> None:
+    """Raises `OptionError` when the report would replace a file that is read, under whatever name."""
+    named = [] if data is None else [data, data.partition("#")[0]]  # a split may follow the path of data
+    target = Path(output)
+    for source in map(Path, (*files, *named)):
+        if target.exists() and source.exists() and target.samefile(source):
+            raise OptionError(
+                f"--output {output} is {source}, which is measured or read; the report would replace it."
+                " Name another file, for example --output bench.json."
+            )
 
 
 class _Bar:
