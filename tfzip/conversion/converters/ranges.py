@@ -25,8 +25,8 @@ def narrow(calibrated: bytearray, batches: Iterable[Batch], percentile: float = 
     """Narrows, in place, the ranges that a calibrated float file holds for its inner activations.
 
     Inputs, outputs and constants keep their full range. Where attention is masked by a number close to minus
-    infinity, that number is replaced by one just low enough for a weight of zero, since a grid that reached it
-    would leave one value for all others.
+    infinity, that number is replaced by one just low enough for a weight of zero, since a grid that reached
+    it would leave one value for all others.
 
     Args:
         calibrated: A .tflite whose tensors carry the smallest and largest values seen.
