@@ -6,10 +6,21 @@ Every class inherits the builtin that fits it, so `except ValueError` keeps work
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class TfzipError(Exception):
-    """Base of every error that tfzip raises about its input or its surroundings."""
+    """Base of every error that tfzip raises about its input or its surroundings.
+
+    Attributes:
+        place: What the error came up in, such as a recipe and its step: the beginning of the message.
+    """
+
+    place: str = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.place}: {message}" if self.place else message
 
 
 class ModelError(TfzipError, ValueError):
@@ -56,9 +67,9 @@ class UnknownNameError(TfzipError, ValueError):
         super().__init__(f"Unknown {kind} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}.")
         self.arguments = (kind, name, names)
 
-    def __reduce__(self) -> tuple[type["UnknownNameError"], tuple[str, object, list[str]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by the constructor's arguments, since errors cross process borders."""
-        return type(self), self.arguments
+        return type(self), self.arguments, self.__dict__
 
 
 def one_line(error: BaseException) -> str:

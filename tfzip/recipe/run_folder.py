@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from tfzip.files import written_beside
 
 RECORD_FILE = "record.json"
 RESTART_FILE = "restart.npz"
+SOURCE_FOLDER = "00-source"
+REPORT_FILES = ("report.json", "report.md")
 _MARKER = "run.json"
 _LOCK = ".lock"
 
@@ -63,11 +65,14 @@ def write_text(path: Path, text: str) -> None:
 def open_run_folder(folder: Path, recipe_name: str) -> Iterator[None]:
     """Makes and locks a run folder; the lock goes with the process, however it ends.
 
+    A folder made here is removed again where an error leaves nothing in it that a next run could use.
+
     Raises:
         OptionError: Another process works in it, or it holds something else.
     """
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder} is a file. Expected a folder for the run; give another with --output.")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / _LOCK).open("a+")
@@ -85,7 +90,12 @@ def open_run_folder(folder: Path, recipe_name: str) -> Iterator[None]:
         _claim(folder, recipe_name)
         for left in folder.glob(".*.partial"):  # by a run that was killed while it wrote
             left.unlink()
-        yield
+        try:
+            yield
+        except BaseException:
+            if made and not _has_work(folder):
+                _remove_made(made)
+            raise
 
 
 def _claim(folder: Path, recipe_name: str) -> None:
@@ -106,6 +116,22 @@ def _claim(folder: Path, recipe_name: str) -> None:
             " with --output."
         )
     write_json(marker, {"recipe": recipe_name})
+
+
+def _has_work(folder: Path) -> bool:
+    """Returns whether any step has been finished or has a restart point."""
+    left = [*folder.glob(f"*/{RECORD_FILE}"), *folder.glob(f"*/{RESTART_FILE}")]
+    return any(file.parent.name != SOURCE_FOLDER for file in left)
+
+
+def _remove_made(made: Sequence[Path]) -> None:
+    """Removes a folder with all in it, and the folders above that were made for it and hold nothing else."""
+    folder, *above = made
+    shutil.rmtree(folder)
+    for place in above:
+        if any(place.iterdir()):
+            return
+        place.rmdir()
 
 
 def read_record(folder: Path) -> StepRecord | None:
@@ -146,6 +172,13 @@ def begin_step(folder: Path) -> None:
             shutil.rmtree(entry)
         elif entry.name != RESTART_FILE:
             entry.unlink()
+
+
+def remove_run(folder: Path) -> None:
+    """Removes all that an earlier run left: steps and reports."""
+    remove_steps(folder, keep=())
+    for name in REPORT_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def remove_steps(folder: Path, keep: Collection[str]) -> None:

@@ -2,34 +2,40 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfzip.artifact import sha256_of
+from tfzip.errors import TfzipError
 from tfzip.recipe.digests import data_digest, digest_of, model_digest
 from tfzip.recipe.loading import load_recipe
 from tfzip.recipe.recipe import Recipe, config_of
 from tfzip.recipe.report import RunReport, write_report
 from tfzip.recipe.run_folder import (
+    SOURCE_FOLDER,
     StepRecord,
     begin_step,
     damaged_file,
     files_in,
     open_run_folder,
     read_record,
+    remove_run,
     remove_steps,
     write_record,
 )
 from tfzip.recipe.steps.step import MODEL_FILE, ExportedFile, Outcome, Step, Work, steps
 from tfzip.sources.data import DataSplits, load_data
-from tfzip.sources.models import load_model
+from tfzip.sources.models import check_finite, load_model
 from tfzip.units import format_ms
 
+if TYPE_CHECKING:
+    import keras
+
 _PACKAGES = ("tfzip", "tensorflow", "keras", "ai-edge-litert", "numpy")
-_SOURCE = "00-source"
 
 
 def run_recipe(
@@ -51,7 +57,8 @@ def run_recipe(
     Args:
         recipe: A recipe or the path of one.
         folder: Where the run lives. Defaults to `runs/NAME`.
-        fresh: Whether to start over. Defaults to False.
+        fresh: Whether to start over; what is there is removed once model and data are loaded. Defaults to
+            False.
         unsafe: Whether code inside the model file may run. Defaults to False.
         say: Takes one line of progress at a time. Defaults to `print`.
 
@@ -61,16 +68,14 @@ def run_recipe(
     Raises:
         RecipeError: The recipe does not load.
         OptionError: The folder is in use or holds something else.
-        TfzipError: A step cannot do its work.
+        TfzipError: The model or the data cannot be loaded, or a step cannot do its work; the message begins
+            with the recipe and the field or step.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     place = Path(folder) if folder is not None else Path("runs") / recipe.name
     with open_run_folder(place, recipe.name):
-        if fresh:
-            remove_steps(place, keep=())
-        run = _Run(recipe, place, unsafe, say)
-        records = run.run_steps()
+        records = _Run(recipe, place, unsafe, say).run_steps(fresh)
         return write_report(recipe, place, records, versions())
 
 
@@ -94,26 +99,42 @@ class _Run:
     unsafe: bool
     say: Callable[[str], None]
 
-    def run_steps(self) -> list[StepRecord]:
+    def run_steps(self, fresh: bool) -> list[StepRecord]:
         _make_deterministic(self.recipe.seed)
         self.trusts_model = self.unsafe or (":" in self.recipe.model and not Path(self.recipe.model).exists())
-        self.data = self._load_data(self._source())
+        with self._blaming("field 'model'"):
+            model = load_model(self.recipe.model, unsafe=self.unsafe)
+            check_finite(model)
+        with self._blaming("[data]"):
+            self.data = self._load_data(_image_size(model))
+        if fresh:
+            remove_run(self.folder)
+        self._keep_source(model)
         self.data_digest = data_digest(self.data)
         self.files: list[ExportedFile] = []
         self.file_digests: list[str] = []
         self.redo = False
         names = [f"{i:02d}-{steps.name_of(step)}" for i, step in enumerate(self.recipe.steps, 1)]
-        remove_steps(self.folder, keep=(_SOURCE, *names))
+        remove_steps(self.folder, keep=(SOURCE_FOLDER, *names))
         return [
             self._step(number, step, self.folder / names[number - 1])
             for number, step in enumerate(self.recipe.steps, 1)
         ]
 
-    def _source(self) -> tuple[int, int] | None:
-        """Puts the starting model in the run folder and returns the size of images that it takes."""
-        model = load_model(self.recipe.model, unsafe=self.unsafe)
+    @contextmanager
+    def _blaming(self, part: str) -> Iterator[None]:
+        """Begins the message of an error with the recipe and what in it came up."""
+        try:
+            yield
+        except TfzipError as error:
+            file = self.recipe.path
+            error.place = f"{file if file.name else self.recipe.name}: {part}"
+            raise
+
+    def _keep_source(self, model: "keras.Model") -> None:
+        """Puts the starting model in the run folder."""
         digest = model_digest(model)
-        folder = self.folder / _SOURCE
+        folder = self.folder / SOURCE_FOLDER
         record = read_record(folder)
         if record is None or record.content != digest or damaged_file(folder, record):
             begin_step(folder)
@@ -121,11 +142,6 @@ class _Run:
             files = files_in(folder, (MODEL_FILE,))
             write_record(folder, StepRecord("source", {}, files, digest, {}, "", 0.0, MODEL_FILE))
         self.model_path, self.model_digest = folder / MODEL_FILE, digest
-        shape: tuple[int | None, ...] = tuple(model.inputs[0].shape) if model.inputs else ()
-        match shape:
-            case (_, int(height), int(width), _):
-                return height, width
-        return None
 
     def _load_data(self, size: tuple[int, int] | None) -> DataSplits:
         options = self.recipe.data
@@ -157,7 +173,8 @@ class _Run:
             else:
                 self.say(f"{title} ...")
             self.redo = True
-            record = self._do(step, folder, basis)
+            with self._blaming(f"step {number} ({steps.name_of(step)})"):
+                record = self._do(step, folder, basis)
             self.say(f"{title}: {record.summary} ({format_ms(record.seconds * 1000)})")
         self._advance(folder, record)
         return record
@@ -209,6 +226,15 @@ class _Run:
             file = folder / record.exported
             self.files.append(ExportedFile(file, record.scheme, self.model_path, record.facts))
             self.file_digests.append(record.content)
+
+
+def _image_size(model: "keras.Model") -> tuple[int, int] | None:
+    """Returns the height and width of the images that a model takes, or None where it takes others."""
+    shape: tuple[int | None, ...] = tuple(model.inputs[0].shape) if model.inputs else ()
+    match shape:
+        case (_, int(height), int(width), _):
+            return height, width
+    return None
 
 
 def _make_deterministic(seed: int) -> None:

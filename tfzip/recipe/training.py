@@ -45,7 +45,7 @@ def fit(
         OptionError: The loss does not fit the outputs, or training diverged.
     """
     targets = _check_data(model, work.data)
-    with _explained():
+    with explained("Training", "Check that the loss and the data fit the model."):
         return _fit(model, plan, work, targets, callbacks)
 
 
@@ -81,17 +81,22 @@ def _fit(
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turns what Keras and TensorFlow raise on unfit data into an error of one line."""
+def explained(what: str, remedy: str) -> Iterator[None]:
+    """Turns what Keras and TensorFlow raise on unfit data into an error of one line.
+
+    Args:
+        what: What is being done, at the start of the message.
+        remedy: What to do, at its end.
+
+    Raises:
+        DataError: The block raised.
+    """
     try:
         yield
     except TfzipError:
         raise
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        raise DataError(
-            f"Training failed: {one_line(error)[:_MOST_CHARACTERS]}."
-            " Check that the loss and the data fit the model."
-        ) from error
+        raise DataError(f"{what} failed: {one_line(error)[:_MOST_CHARACTERS]}. {remedy}") from error
 
 
 def shuffled_batches(

@@ -25,10 +25,14 @@ class EvaluateStep(Step):
 
     def run(self, work: Work) -> Outcome:
         """Predicts the split and scores it."""
+        from tfzip.recipe.training import explained
+
         x, y = getattr(work.data, f"x_{self.split}"), getattr(work.data, f"y_{self.split}")
         if y is None or len(y) == 0:
             raise DataError(f"The {self.split} split has no targets to evaluate against. Give data with y.")
-        outputs = np.asarray(work.load_model().predict(x, batch_size=_BATCH_SIZE, verbose=0))
+        model = work.load_model()
+        with explained("Evaluation", "Check that the data fits the model."):
+            outputs = np.asarray(model.predict(x, batch_size=_BATCH_SIZE, verbose=0))
         task = task_of(outputs, y) or "values"
         quality = score(outputs, outputs, y, task, work.seed)
         facts: dict[str, Any] = {"split": self.split, "num_rows": len(y)}
