@@ -78,9 +78,20 @@ def test_a_kernel_beside_sublayers_is_listed():
     assert "holds other layers" in reasons(model)["block/own_kernel"]
 
 
+def test_where_the_selected_layer_is_frozen_the_error_says_so_first():
+    model = network()
+    model.get_layer("head").trainable = False
+    with pytest.raises(OptionError) as caught:
+        find_kernels(model, "head")
+    assert str(caught.value).endswith(
+        "can be pruned: head/kernel is frozen (trainable=False), so it could not make up for the zeros;"
+        " head/bias is not a kernel; conv/kernel is not selected by layers=."
+    )
+
+
 def test_a_model_with_nothing_to_prune_says_why():
     model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(name="norm")])
-    with pytest.raises(OptionError, match="Nothing in model .* can be pruned: norm/beta is not a kernel"):
+    with pytest.raises(OptionError, match="Nothing in model .* can be pruned: norm/gamma is not a kernel"):
         find_kernels(model)
     frozen = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, use_bias=False, name="head")])
     frozen.trainable = False

@@ -1,5 +1,6 @@
 """Which variables of a model can hold zeros, and why the others are left out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from tfzip.graph.walk import LayerSelection, select_layers
 
 _NAME_ENDINGS = ("kernel", "embeddings")
 _FEWEST_AXES = 2
+_MOST_REASONS = 3
+_NO_KERNEL = "is not a kernel"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[lis
     Raises:
         OptionError: `layers` matches nothing, or nothing that it matches can be pruned.
     """
-    selected = {id(item.layer) for item in select_layers(model, layers)}
+    chosen = select_layers(model, layers)
+    selected = {id(item.layer) for item in chosen}
     trained = {id(variable) for variable in model.trainable_weights}
     seen: set[int] = set()
     kernels: list[Kernel] = []
@@ -70,9 +74,16 @@ def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[lis
             path = variable.path.removeprefix(f"{model.name}/")
             left_out.append(LeftOut(path, tuple(variable.shape), reason))
     if not kernels:
-        reasons = sorted({f"{one.path} {one.reason}" for one in left_out}) or ["it has no weights"]
-        raise OptionError(f"Nothing in model {model.name!r} can be pruned: {'; '.join(reasons[:3])}.")
+        reasons = _telling_reasons(left_out, [item.path for item in chosen])
+        raise OptionError(f"Nothing in model {model.name!r} can be pruned: {reasons}.")
     return kernels, left_out
+
+
+def _telling_reasons(left_out: list[LeftOut], chosen: Iterable[str]) -> str:
+    """Returns some reasons in words, those of the chosen layers and of kernels first."""
+    beginnings = tuple(f"{path}/" for path in chosen)
+    ranked = sorted(left_out, key=lambda one: (not one.path.startswith(beginnings), one.reason == _NO_KERNEL))
+    return "; ".join(f"{one.path} {one.reason}" for one in ranked[:_MOST_REASONS]) or "it has no weights"
 
 
 def _name_within(layer_name: str, variable_path: str) -> str:
@@ -82,7 +93,7 @@ def _name_within(layer_name: str, variable_path: str) -> str:
 
 def _why_not(variable: Any, selected: bool, trained: bool) -> str:
     if len(variable.shape) < _FEWEST_AXES or not variable.name.endswith(_NAME_ENDINGS):
-        return "is not a kernel"
+        return _NO_KERNEL
     if not keras.backend.is_float_dtype(variable.dtype):
         return f"holds {variable.dtype}, not real numbers"
     if not selected:
