@@ -139,3 +139,13 @@ def kill_when_there(moment, arguments):
     process.send_signal(signal.SIGKILL)
     output = "".join(process.communicate())
     assert process.returncode == -signal.SIGKILL, output
+
+
+def test_a_window_longer_than_the_training_is_said_in_the_summary_of_the_step(child, tmp_path):
+    prune = 'step = "prune"\nepochs = 1\nbatch_size = 512\nwindow = { end = 2 }\n'
+    text = TINY.partition("\n\n[[steps]]\n")[0] + "\n[[steps]]\n" + prune
+    report, lines = child.call(RUN, write_recipe(tmp_path / "tiny.toml", text), str(tmp_path / "run"))
+    said = "; the window ends after the training, before the target 50.00 %"
+    assert report.steps[0].summary.endswith(said)
+    assert said in lines[-1]
+    assert report.steps[0].facts["pruning"]["reached"] < report.steps[0].facts["pruning"]["target"]
