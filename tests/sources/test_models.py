@@ -253,3 +253,8 @@ def test_large_weights_of_other_precisions_are_finite(dtype, large):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype=dtype)])
     model.layers[0].set_weights([np.full((4, 3), large), np.zeros(3)])
     check_finite(model)
+
+
+def test_a_module_that_is_not_there_is_named_with_the_remedy():
+    with pytest.raises(ModelError, match="needs the module 'nowhere_at_all', which is not found. Run from"):
+        load_model("nowhere_at_all:model")

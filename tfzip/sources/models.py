@@ -115,6 +115,9 @@ def _from_function(spec: str) -> "keras.Model":
             result = function()
     except TfzipError:
         raise
+    except ModuleNotFoundError as error:
+        here = "" if error.name != module_name.split(".")[0] else " Run from the folder that holds it."
+        raise ModelError(f"{spec} needs the module {error.name!r}, which is not found.{here}") from error
     except Exception as error:  # the user's code may raise anything
         raise ModelError(
             f"{spec} failed{_location(error)}: {type(error).__name__}: {_shortened(error)}"
