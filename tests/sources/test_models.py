@@ -133,7 +133,7 @@ def test_a_function_of_the_current_folder_is_called(package):
         ("their_models:biuld", "no function 'biuld'. Did you mean 'build'"),
         ("their_models:number", "is a int, not a keras.Model"),
         ("their_models:broken", r"failed at .*their_models\.py:5 in broken: ValueError"),
-        ("their_model:build", "failed.*No module named 'their_model'"),
+        ("their_model:build", "needs the module 'their_model', which is not found"),
     ],
 )
 def test_a_function_that_gives_no_model_is_reported_with_its_place(package, spec, words):
