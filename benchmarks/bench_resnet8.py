@@ -3,6 +3,8 @@
 Both calibrate on the same 256 training images and are measured on the 10,000 CIFAR-10 test images.
 """
 
+import contextlib
+import io
 import statistics
 import tempfile
 from pathlib import Path
@@ -24,7 +26,8 @@ def plain(model_path: Path, calibration: np.ndarray, target: Path) -> None:
     converter.representative_dataset = lambda: ([image[None]] for image in calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    target.write_bytes(converter.convert())
+    with contextlib.redirect_stdout(io.StringIO()):
+        target.write_bytes(converter.convert())
 
 
 def accuracy(path: Path, images: np.ndarray, labels: np.ndarray) -> float:
