@@ -298,6 +298,13 @@ def test_an_operation_without_a_kernel_names_its_layer(tmp_path):
     assert (tmp_path / "m.tflite").read_bytes() == b"precious"
 
 
+def test_an_operation_between_layers_is_not_called_a_layer(tmp_path):
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.ops.argmax(layers.Dense(3)(x), axis=-1))
+    with pytest.raises(ConversionError, match="BitwiseAnd in an operation between layers. Write"):
+        tfzip.export(model, tmp_path / "m.tflite")
+
+
 @pytest.mark.parametrize(
     ("fault", "message"), [("crash", "crashed.*SIGSEGV"), ("half_write", "stopped half way")]
 )

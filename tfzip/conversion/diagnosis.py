@@ -30,7 +30,7 @@ def explain(error: ConversionError | SandboxError, layers: Sequence[str], file: 
     message = str(error)
     culprits = _unsupported(message, layers)
     if culprits:
-        names = ", ".join(f"{op} in layer {layer!r}" for op, layer in culprits)
+        names = ", ".join(f"{op} in {layer}" for op, layer in culprits)
         return ConversionError(
             f"No LiteRT kernel for: {names}. Write the layer with operations that LiteRT has, or leave it out"
             " of the model and compute it outside."
@@ -65,7 +65,8 @@ def _unsupported(message: str, layers: Sequence[str]) -> list[tuple[str, str]]:
     for line in message.splitlines():
         op, place = _OP.search(line), _PLACE.search(line)
         if op and place:
-            found[op["op"], layer_of(place["scope"], layers) or place["scope"]] = None
+            layer = layer_of(place["scope"], layers)
+            found[op["op"], f"layer {layer!r}" if layer else "an operation between layers"] = None
     return list(found)
 
 
