@@ -117,7 +117,7 @@ def measure(name: str, folder: Path) -> list[dict[str, Any]]:
             try:
                 peer |= agreement(model, folder / "plain.tflite", inputs)
             except FileFormatError as error:
-                peer["result"] = f"does not run: {error}"
+                peer["result"] = f"does not run: {str(error).replace(f'{folder}/', '')}"
         artifact = tfzip.export(model, folder / "m.tflite", scheme=scheme, calibration=calibration)
         ours = {
             "foreign_ops": foreign_ops(artifact.path),
