@@ -91,7 +91,7 @@ class Sandbox:
             raise SandboxError(
                 f"{target} did not finish within {limit_s:g} s and was stopped.", self._detail()
             ) from None
-        except BaseException:
+        except BaseException:  # also an interrupt key: no child may stay behind
             self._kill()
             raise
         if succeeded:

@@ -44,7 +44,7 @@ def flatten(model: keras.Model, *, strict: bool = False, batch: int | None = Non
         expansion = Expansion(model)
         try:
             outputs = expansion.run(inputs)
-        except Exception as error:
+        except Exception as error:  # the user's own `call` may raise anything
             raise ModelError(
                 f"Model {model.name!r} cannot be called on symbolic inputs, so its graph cannot be read."
                 f" Received: {cause_of(error)}. Wrap it in a Functional model that passes all arguments."

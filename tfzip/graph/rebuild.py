@@ -106,7 +106,7 @@ def _clone(layer: keras.Layer, name: str, dtype: str | None, path: str) -> keras
     try:
         with keras.saving.custom_object_scope(classes):
             return type(layer).from_config(_with_dtype(layer.get_config(), dtype) | {"name": name})
-    except Exception as error:
+    except Exception as error:  # the user's own `from_config` may raise anything
         raise ModelError(
             f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
             f" Received: {cause_of(error)}. Give it get_config(), or pass share_weights=True."

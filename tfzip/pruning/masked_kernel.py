@@ -93,7 +93,7 @@ def release_on_error(model: keras.Model) -> None:
             return step(iterator)
         except (StopIteration, tf.errors.OutOfRangeError):  # the end of the data
             raise
-        except BaseException:
+        except BaseException:  # also an interrupt key: masks come off however a fit ends
             for variable in model.weights:
                 if isinstance(variable.constraint, MaskConstraint):
                     release(variable)

@@ -92,7 +92,7 @@ def open_run_folder(folder: Path, recipe_name: str) -> Iterator[None]:
             left.unlink()
         try:
             yield
-        except BaseException:
+        except BaseException:  # also an interrupt key: no empty run stays behind
             if made and not _has_work(folder):
                 _remove_made(made)
             raise

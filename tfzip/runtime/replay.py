@@ -60,7 +60,7 @@ class FileRunner:
             self.inputs, self.outputs = self._call("describe", samples=1)
             for spec in (*self.inputs, *self.outputs):
                 _check_comparable(self.path, spec)
-        except BaseException:
+        except BaseException:  # also an interrupt key: no child may stay behind
             self._child.close()
             raise
         return self

@@ -65,7 +65,7 @@ class HostLaunch(Launch):
         start = time.perf_counter()
         try:
             timing: Timing = self._call("open_file", plan.timeout_s, **_options(workload, plan))
-        except BaseException:
+        except BaseException:  # also an interrupt key: no child may stay behind
             child.close()
             raise
         cold_start_ms = 1e3 * (time.perf_counter() - start)
