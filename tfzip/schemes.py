@@ -1,9 +1,10 @@
 """Number formats of weights and activations, as data: the only place that says what a scheme is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from tfzip.errors import UnknownNameError
+from tfzip.errors import OptionError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,17 @@ class TensorFormat:
     symmetric: bool = True
     per_channel: bool = False
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest integer; symmetric formats leave out the lowest one."""
+        top = 2 ** (self.bits - 1) - 1
+        return (-top if self.symmetric else -top - 1), top
+
 
 _FLOAT32 = TensorFormat("float", 32)
 _INT8_PER_CHANNEL = TensorFormat("int", 8, per_channel=True)
+_INT4_PER_CHANNEL = TensorFormat("int", 4, per_channel=True)
+_INT8_ACTIVATIONS = TensorFormat("int", 8, symmetric=False)
 
 
 @dataclass(frozen=True)
@@ -36,17 +45,23 @@ class Scheme:
         weights: Format of kernels in the file.
         activations: Format of the tensors between operations.
         summary: One line for listings.
+        layers: Layers whose weights differ: path and format. What LiteRT cannot take in 4 bits stays in 8.
     """
 
     name: str
     weights: TensorFormat
     activations: TensorFormat
     summary: str
+    layers: tuple[tuple[str, TensorFormat], ...] = ()
 
     @property
     def needs_calibration(self) -> bool:
         """Whether ranges of activations have to be observed on data."""
         return self.activations.kind == "int"
+
+    def weights_of(self, path: str) -> TensorFormat:
+        """Returns the format of the weights of the layer at `path`."""
+        return dict(self.layers).get(path, self.weights)
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -60,7 +75,11 @@ SCHEMES: dict[str, Scheme] = {
             "half-size weights, computed in float32 or float16",
         ),
         Scheme("int8_weights", _INT8_PER_CHANNEL, _FLOAT32, "dynamic range: int8 weights, float activations"),
-        Scheme("int8", _INT8_PER_CHANNEL, TensorFormat("int", 8, symmetric=False), "full integer"),
+        Scheme("int4_weights", _INT4_PER_CHANNEL, _FLOAT32, "int4 weights, float activations"),
+        Scheme("int8", _INT8_PER_CHANNEL, _INT8_ACTIVATIONS, "full integer"),
+        Scheme("int8_per_tensor", TensorFormat("int", 8), _INT8_ACTIVATIONS, "one scale for each kernel"),
+        Scheme("uint8", TensorFormat("int", 8, symmetric=False), _INT8_ACTIVATIONS, "asymmetric weights"),
+        Scheme("w4a8", _INT4_PER_CHANNEL, _INT8_ACTIVATIONS, "int4 weights, int8 activations"),
         Scheme("int16x8", _INT8_PER_CHANNEL, TensorFormat("int", 16), "int16 activations, int8 weights"),
     )
 }
@@ -73,3 +92,25 @@ def get_scheme(name: str | Scheme) -> Scheme:
     if name not in SCHEMES:
         raise UnknownNameError("scheme", name, SCHEMES)
     return SCHEMES[name]
+
+
+def mixed_scheme(base: str | Scheme, bits: Mapping[str, int]) -> Scheme:
+    """Returns a scheme with its own weight width for each layer.
+
+    Args:
+        base: What all other layers and the activations use: `"int8"` (full integer) or `"int8_weights"`.
+        bits: Bits of the weights by layer path: 4 or 8.
+
+    Raises:
+        OptionError: The base has no integer weights, or a width is neither 4 nor 8.
+    """
+    base = get_scheme(base)
+    if base.weights.kind != "int":
+        raise OptionError(
+            f"A mixed scheme starts from integer weights, such as 'int8'. Received: {base.name!r}."
+        )
+    for path, width in bits.items():
+        if width not in (4, 8):
+            raise OptionError(f"Weights take 4 or 8 bits. Received: {width} for layer {path!r}.")
+    formats = tuple((path, replace(base.weights, bits=width)) for path, width in bits.items())
+    return replace(base, name="mixed", summary=f"{base.name} with a width for each layer", layers=formats)

@@ -1,0 +1,1 @@
+"""Integers while training and after it: simulate what the file computes, and choose its grids."""

@@ -1,0 +1,158 @@
+"""Kernels as the file holds them: which layers have one, along which axes, and batch normalization folded in.
+
+The one table of layers with kernels that LiteRT stores per output channel.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.graph.flat_graph import FlatGraph, FlatNode
+from tfzip.graph.lowering import Lowering
+
+_LAST, _DEPTHWISE, _TRANSPOSED = (-1,), (-2, -1), (-2,)
+_KERNELS: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "Dense"), (("kernel", _LAST),)),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), (("kernel", _DEPTHWISE),)),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), (("kernel", _TRANSPOSED),)),
+    **dict.fromkeys(
+        ("SeparableConv1D", "SeparableConv2D"),
+        (("depthwise_kernel", _DEPTHWISE), ("pointwise_kernel", _LAST)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class WeightGroup:
+    """A kernel and what the converter folds into it: one weighted operation of the file.
+
+    Attributes:
+        key: Path of the layer and the kernel's name: `stem/conv/kernel`; `...#2` at a layer's second call.
+        path: Path of the layer.
+        layer: The layer.
+        kernel: Its variable.
+        axes: Axes of the kernel that together count output channels, in order, from the end.
+        norm: The batch normalization that is folded in, if any.
+        nodes: Indices in the graph of the layer and of all that is folded into it, in order.
+    """
+
+    key: str
+    path: str
+    layer: keras.Layer
+    kernel: keras.Variable
+    axes: tuple[int, ...]
+    norm: keras.layers.BatchNormalization | None
+    nodes: tuple[int, ...]
+
+    @property
+    def bias(self) -> keras.Variable | None:
+        """The bias that is added to this kernel's result before the normalization."""
+        is_first_of_two = self.axes == _DEPTHWISE and hasattr(self.layer, "pointwise_kernel")
+        return None if is_first_of_two else getattr(self.layer, "bias", None)
+
+    def factor(self) -> NDArray[np.float32] | None:
+        """Returns what the normalization multiplies each output channel by, or `None` without one."""
+        if self.norm is None:
+            return None
+        deviation = np.sqrt(np.asarray(self.norm.moving_variance) + self.norm.epsilon)
+        gamma = np.asarray(self.norm.gamma) if self.norm.scale else np.ones_like(deviation)
+        return np.asarray(gamma / deviation, np.float32)
+
+    def folded_kernel(self) -> NDArray[np.float32]:
+        """Returns the kernel the file holds, in Keras' layout."""
+        kernel, factor = np.asarray(self.kernel, np.float32), self.factor()
+        return kernel if factor is None else kernel * self.along_channels(factor)
+
+    def folded_bias(self) -> NDArray[np.float32]:
+        """Returns the bias the file holds: (channels,)."""
+        bias = np.zeros(self.channels, np.float32) if self.bias is None else np.asarray(self.bias, np.float32)
+        factor = self.factor()
+        if self.norm is None or factor is None:
+            return bias
+        beta = np.asarray(self.norm.beta) if self.norm.center else 0.0
+        return np.asarray((bias - np.asarray(self.norm.moving_mean)) * factor + beta, np.float32)
+
+    def set_folded_kernel(self, folded: NDArray[np.float32]) -> None:
+        """Changes the layer's kernel so that the file will hold `folded`; dead channels stay as they are."""
+        factor = self.factor()
+        if factor is not None:
+            factor = self.along_channels(factor)
+            alive = factor != 0
+            folded = np.where(alive, folded / np.where(alive, factor, 1.0), np.asarray(self.kernel))
+        self.kernel.assign(folded)
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return int(np.prod([self.kernel.shape[axis] for axis in self.axes]))
+
+    def along_channels(self, values: Any) -> Any:
+        """Returns one number per channel in a shape that broadcasts against the kernel."""
+        rank = len(self.kernel.shape)
+        axes = {axis % rank for axis in self.axes}
+        shape = [size if axis in axes else 1 for axis, size in enumerate(self.kernel.shape)]
+        return values.reshape(shape) if isinstance(values, np.ndarray) else keras.ops.reshape(values, shape)
+
+    def by_channel(self, kernel: NDArray[Any]) -> NDArray[Any]:
+        """Returns the kernel with one row for each output channel: (channels, weights of a channel)."""
+        rank = len(kernel.shape)
+        axes = [axis % rank for axis in self.axes]
+        rest = [axis for axis in range(rank) if axis not in axes]
+        return kernel.transpose(axes + rest).reshape(self.channels, -1)
+
+
+def has_kernel(operation: keras.Operation) -> bool:
+    """Whether an operation is a stock layer with kernels in the table."""
+    return type(operation).__name__ in _KERNELS and type(operation).__module__.split(".")[0] == "keras"
+
+
+def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
+    """Returns the weighted operations of a graph in order of execution.
+
+    Args:
+        graph: A flat graph with known sizes: `flatten(model, batch=1)`.
+    """
+    folded = Lowering(graph, {}).folded
+    groups: list[WeightGroup] = []
+    calls: dict[str, int] = {}
+    for index, node in enumerate(graph.nodes):
+        if not has_kernel(node.operation):
+            continue
+        calls[node.path] = calls.get(node.path, 0) + 1
+        suffix = f"#{calls[node.path]}" if calls[node.path] > 1 else ""
+        followers = tuple(_folded_after(graph, index, folded))
+        norms = [n.operation for n in (graph.nodes[i] for i in followers) if _is_norm(n)]
+        names = _KERNELS[type(node.operation).__name__]
+        for name, axes in names:
+            is_last = (name, axes) == names[-1]
+            groups.append(
+                WeightGroup(
+                    f"{node.path}/{name}{suffix}",
+                    node.path,
+                    node.operation,
+                    getattr(node.operation, name),
+                    axes,
+                    norms[0] if norms and is_last else None,
+                    (index, *followers) if is_last else (index,),
+                )
+            )
+    return groups
+
+
+def _folded_after(graph: FlatGraph, index: int, folded: set[int]) -> Iterator[int]:
+    """Yields the nodes that the converter folds into a node, one after the other."""
+    readers = graph.consumers()
+    while True:
+        following = [reader for reader in readers[graph.nodes[index].outputs[0]] if reader in folded]
+        if not following or type(graph.nodes[following[0]].operation).__name__ == "ZeroPadding2D":
+            return
+        index = following[0]
+        yield index
+
+
+def _is_norm(node: FlatNode) -> bool:
+    return isinstance(node.operation, keras.layers.BatchNormalization)
