@@ -14,10 +14,11 @@ LEVELS = [
     {"bench"},
     {"runtime"},
     {"conversion"},
+    {"quantization"},
     {"sources"},
-    {"legacy", "pruning", "quantization", "distillation", "nas"},
+    {"legacy", "pruning", "distillation", "nas"},
     {"graph", "tflite"},
-    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files"},
+    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files", "quantization_record"},
     {"errors", "units", "tables", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

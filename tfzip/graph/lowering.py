@@ -106,6 +106,16 @@ class Lowering:
             root.get(id(buffer), buffer).last = len(self.operations)
         return found
 
+    def folded_after(self, index: int) -> list[int]:
+        """Returns the nodes that became part of the operation of node `index`, in order."""
+        found: list[int] = []
+        while True:
+            reader = self._only_reader.get(self.graph.nodes[index].outputs[0])
+            if reader not in self.folded or type(self.graph.nodes[reader].operation).__name__ == "ZeroPadding2D":
+                return found
+            index = reader
+            found.append(index)
+
     def _lower(self, index: int, node: FlatNode) -> None:
         kind = type(node.operation).__name__
         source = node.inputs[0] if node.inputs else None

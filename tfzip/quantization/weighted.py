@@ -3,7 +3,7 @@
 The one table of layers with kernels that LiteRT stores per output channel.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +116,7 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
     Args:
         graph: A flat graph with known sizes: `flatten(model, batch=1)`.
     """
-    folded = Lowering(graph, {}).folded
+    lowering = Lowering(graph, {})
     groups: list[WeightGroup] = []
     calls: dict[str, int] = {}
     for index, node in enumerate(graph.nodes):
@@ -124,7 +124,7 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
             continue
         calls[node.path] = calls.get(node.path, 0) + 1
         suffix = f"#{calls[node.path]}" if calls[node.path] > 1 else ""
-        followers = tuple(_folded_after(graph, index, folded))
+        followers = lowering.folded_after(index)
         norms = [n.operation for n in (graph.nodes[i] for i in followers) if _is_norm(n)]
         names = _KERNELS[type(node.operation).__name__]
         for name, axes in names:
@@ -141,17 +141,6 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
                 )
             )
     return groups
-
-
-def _folded_after(graph: FlatGraph, index: int, folded: set[int]) -> Iterator[int]:
-    """Yields the nodes that the converter folds into a node, one after the other."""
-    readers = graph.consumers()
-    while True:
-        following = [reader for reader in readers[graph.nodes[index].outputs[0]] if reader in folded]
-        if not following or type(graph.nodes[following[0]].operation).__name__ == "ZeroPadding2D":
-            return
-        index = following[0]
-        yield index
 
 
 def _is_norm(node: FlatNode) -> bool:

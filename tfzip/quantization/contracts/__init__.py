@@ -1,0 +1,45 @@
+"""What LiteRT computes for each kind of Keras operation, one small function for each family.
+
+A contract runs one call and emits every tensor that LiteRT stores on the way, so that the simulation rounds
+where the file rounds. An operation without a contract runs as Keras runs it, and its results are stored on
+grids of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import keras
+
+from tfzip.quantization.call import Call, Value
+
+Contract = Callable[[Call], Value | Sequence[Value]]
+_CONTRACTS: dict[str, Contract] = {}
+_FAMILIES = ("weighted", "same_scale", "activations")
+
+
+def contract(*names: str) -> Callable[[Contract], Contract]:
+    """Makes a function the contract of the stock layers and `keras.ops` operations of these class names."""
+
+    def register(function: Contract) -> Contract:
+        _CONTRACTS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def contract_of(operation: keras.Operation) -> Contract:
+    """Returns the contract of an operation."""
+    is_stock = type(operation).__module__.split(".")[0] == "keras"
+    return _CONTRACTS.get(type(operation).__name__, _stored_results) if is_stock else _stored_results
+
+
+def _stored_results(call: Call) -> Sequence[Value]:
+    results: list[Any] = keras.tree.flatten(call.run())
+    if len(results) == 1:
+        return [call.result(results[0])]
+    return [call.emit(str(index), result) for index, result in enumerate(results)]
+
+
+for _family in _FAMILIES:
+    import_module(f"{__name__}.{_family}")

@@ -1,0 +1,42 @@
+"""Activations: fixed grids, and those that become several operations."""
+
+from typing import Any
+
+from keras import ops
+
+from tfzip.graph.lowering import activation_of
+from tfzip.quantization.call import Call, Value
+from tfzip.quantization.contracts import contract
+from tfzip.quantization_record import Range
+
+PROBABILITY: Range = (0.0, 255 / 256)
+"""Softmax and logistic: step 1/256, zero point at the lowest integer."""
+SYMMETRIC_ONE: Range = (-1.0, 127 / 128)
+"""Tanh and L2 normalization: step 1/128, zero point 0."""
+
+
+@contract("Activation", "ReLU", "Relu", "Relu6", "Silu", "Softmax", "Sigmoid", "Tanh")
+def activation(call: Call) -> Value:
+    """An activation that stands alone."""
+    name = activation_of(call.node) or type(call.layer).__name__.lower()
+    return _named(call, call.tensors[0], name, lambda _: call.run())
+
+
+def activate(call: Call, tensor: Any, function: Any) -> Value:
+    """The activation that a layer ends in; those that are not folded see a stored tensor."""
+    name = str(getattr(function, "__name__", "custom"))
+    if name in ("relu", "relu6"):
+        return call.result(function(tensor))
+    return _named(call, call.emit("linear", tensor).tensor, name, function)
+
+
+def _named(call: Call, tensor: Any, name: str, function: Any) -> Value:
+    if name == "linear":
+        return call.passed_on(tensor)
+    if name in ("silu", "swish"):
+        gate = call.emit("sigmoid", ops.sigmoid(tensor), PROBABILITY)
+        return call.result(tensor * gate.tensor)
+    fixed = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SYMMETRIC_ONE}.get(name)
+    return call.result(function(tensor), fixed)
+
+

@@ -1,0 +1,123 @@
+"""Convolutions and dense layers: kernels with batch normalization and activation folded in.
+
+While batch normalization still learns, the kernel is rounded with the running statistics folded in, and the
+result is divided by the folded factor again before the normalization of the batch is applied (Krishnamoorthi
+2018, "Quantizing deep convolutional networks for efficient inference", section 3.2.2). Once statistics are
+frozen, it is exactly the convolution and the bias of the file.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfzip.quantization.call import Call, Value
+from tfzip.quantization.contracts import contract
+from tfzip.quantization.weighted import WeightGroup
+
+_WEIGHTED = (
+    *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Dense"),
+    *("DepthwiseConv1D", "DepthwiseConv2D"),
+)
+
+
+@contract(*_WEIGHTED)
+def weighted(call: Call) -> Value:
+    """One kernel."""
+    layer, group, source = call.layer, call.groups[0], call.inputs[0]
+
+    def apply(kernel: Any) -> Any:
+        return _product(layer, source.tensor, kernel)
+
+    return _activated(call, _with_kernel(call, group, source, apply))
+
+
+@contract("SeparableConv1D", "SeparableConv2D")
+def separable(call: Call) -> Value:
+    """A depthwise and a pointwise kernel, with a stored tensor between them."""
+    layer, (depthwise, pointwise), source = call.layer, call.groups, call.inputs[0]
+
+    def spread(kernel: Any) -> Any:
+        return ops.depthwise_conv(_padded(layer, source.tensor), kernel, **_geometry(layer))
+
+    between = call.emit("depthwise", _with_kernel(call, depthwise, source, spread))
+
+    def mix(kernel: Any) -> Any:
+        return ops.conv(between.tensor, kernel, padding="valid", data_format=layer.data_format)
+
+    return _activated(call, _with_kernel(call, pointwise, between, mix))
+
+
+def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Any) -> Any:
+    """Returns the result of an operation with the kernel and bias that the file holds."""
+    layer, norm = call.layer, group.norm
+    dtype = source.tensor.dtype
+    factor = None if norm is None else _factor(norm)
+    kernel = ops.cast(group.kernel, "float32")
+    folded = kernel if factor is None else kernel * group.along_channels(factor)
+    stored, step = call.emitter.weight(group, folded)
+    result = apply(ops.cast(stored, dtype))
+    bias = None if group.bias is None else ops.cast(group.bias, "float32")
+    if norm is not None and call.batch_statistics and norm.trainable:
+        alive = ops.where(factor == 0, ops.ones_like(factor), factor)
+        result = _added(layer, result / ops.cast(_aligned(layer, result, alive), dtype), bias)
+        return norm(result, training=True)
+    if norm is not None:
+        shift = ops.cast(norm.beta, "float32") if norm.center else 0.0
+        bias = ((0.0 if bias is None else bias) - ops.cast(norm.moving_mean, "float32")) * factor + shift
+    return _added(layer, result, None if bias is None else call.emitter.bias(bias, source.key, step))
+
+
+def _factor(norm: Any) -> Any:
+    inverse = ops.rsqrt(ops.cast(norm.moving_variance, "float32") + norm.epsilon)
+    return inverse * ops.cast(norm.gamma, "float32") if norm.scale else inverse
+
+
+def _added(layer: Any, result: Any, bias: Any) -> Any:
+    return result if bias is None else result + ops.cast(_aligned(layer, result, bias), result.dtype)
+
+
+def _aligned(layer: Any, result: Any, values: Any) -> Any:
+    """Returns one number per channel in a shape that broadcasts against the layer's result."""
+    if getattr(layer, "data_format", "channels_last") == "channels_last":
+        return values
+    return ops.reshape(values, (1, -1) + (1,) * (len(result.shape) - 2))
+
+
+def _activated(call: Call, result: Any) -> Value:
+    activation = getattr(call.layer, "activation", None)
+    if activation is None or activation is keras.activations.linear:
+        return call.result(result)
+    return activated(call, result, activation)
+
+
+def activated(call: Call, tensor: Any, activation: Any) -> Value:
+    """Returns the result of a layer that ends in an activation of its own."""
+    from tfzip.quantization.contracts.activations import activate  # noqa: PLC0415 (families are peers)
+
+    return activate(call, tensor, activation)
+
+
+def _product(layer: Any, tensor: Any, kernel: Any) -> Any:
+    if isinstance(layer, keras.layers.Dense):
+        return ops.matmul(tensor, kernel)
+    if type(layer).__name__.endswith("Transpose"):
+        return ops.conv_transpose(tensor, kernel, output_padding=layer.output_padding, **_geometry(layer))
+    tensor = _padded(layer, tensor)
+    if type(layer).__name__.startswith("Depthwise"):
+        return ops.depthwise_conv(tensor, kernel, **_geometry(layer))
+    return ops.conv(tensor, kernel, **_geometry(layer))
+
+
+def _geometry(layer: Any) -> dict[str, Any]:
+    padding = "valid" if layer.padding == "causal" else layer.padding
+    names = ("strides", "dilation_rate", "data_format")
+    return {"padding": padding} | {name: getattr(layer, name) for name in names}
+
+
+def _padded(layer: Any, tensor: Any) -> Any:
+    if layer.padding != "causal":
+        return tensor
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    time = [before, 0]
+    return ops.pad(tensor, [[0, 0], time, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], [0, 0], time])

@@ -1,0 +1,41 @@
+"""Writes down stored tensors and lets them pass."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.quantization_record import Range
+from tfzip.quantization.weighted import WeightGroup
+
+
+class Note:
+    """Keeps something about every stored tensor.
+
+    Args:
+        about: What to keep of a tensor's values.
+
+    Attributes:
+        notes: By the tensor's key.
+    """
+
+    def __init__(self, about: Callable[[NDArray[np.float32]], Any]) -> None:
+        self.about = about
+        self.notes: dict[str, Any] = {}
+
+    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002
+        """Notes an activation."""
+        self.notes[key] = self.about(np.asarray(tensor, np.float32))
+        return tensor
+
+    def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
+        """Leaves a kernel as it is."""
+        return kernel, None
+
+    def bias(self, bias: Any, source: str | None, step: Any) -> Any:  # noqa: ARG002
+        """Leaves a bias as it is."""
+        return bias
+
+    def unify(self, keys: Sequence[str]) -> None:
+        """Nothing to note."""
