@@ -12,8 +12,8 @@ import tensorflow as tf
 from tfzip.artifact import TensorSpec
 from tfzip.conversion.converters import SIGNATURE
 from tfzip.conversion.preparation import as_exported
-from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import ConversionError
+from tfzip.graph.signature import input_tree, output_names
 from tfzip.schemes import Scheme
 
 _NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")

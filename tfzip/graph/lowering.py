@@ -111,7 +111,10 @@ class Lowering:
         found: list[int] = []
         while True:
             reader = self._only_reader.get(self.graph.nodes[index].outputs[0])
-            if reader not in self.folded or type(self.graph.nodes[reader].operation).__name__ == "ZeroPadding2D":
+            if (
+                reader not in self.folded
+                or type(self.graph.nodes[reader].operation).__name__ == "ZeroPadding2D"
+            ):
                 return found
             index = reader
             found.append(index)

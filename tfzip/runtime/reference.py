@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.artifact import TensorSpec
-from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import DataError, ModelError
+from tfzip.graph.signature import input_tree, output_names
 from tfzip.runtime.samples import Arrays
 
 

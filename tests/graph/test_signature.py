@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tfzip.conversion.signature import input_tree, output_names
 from tfzip.errors import ModelError
+from tfzip.graph.signature import input_tree, output_names
 
 
 class Doubler(keras.Model):
