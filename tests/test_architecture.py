@@ -18,7 +18,7 @@ LEVELS = [
     {"sources"},
     {"legacy", "pruning", "distillation", "nas"},
     {"graph", "tflite"},
-    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files", "quantization_record"},
+    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files", "quantization_record", "fit_step"},
     {"errors", "units", "tables", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

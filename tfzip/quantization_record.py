@@ -56,6 +56,11 @@ def attach_record(model: keras.Model, record: QuantizationRecord | None) -> None
         vars(model).setdefault(_ATTRIBUTE, _RecordStore()).record = record
 
 
+def make_room_for_record(model: keras.Model) -> None:
+    """Lets `model.load_weights` attach the record that a file holds."""
+    vars(model).setdefault(_ATTRIBUTE, _RecordStore())
+
+
 def attach_saved_record(model: keras.Model, path: Path) -> None:
     """Attaches the record that a `.keras` file holds, if it holds one."""
     with zipfile.ZipFile(path) as archive:
@@ -64,7 +69,7 @@ def attach_saved_record(model: keras.Model, path: Path) -> None:
         with archive.open("model.weights.h5") as stream, h5py.File(stream) as weights:
             group = weights.get(f"{_ATTRIBUTE}/vars")
             if group:
-                attach_record(model, _unpacked({name: array[()] for name, array in group.items()}))
+                attach_record(model, unpack_record({name: array[()] for name, array in group.items()}))
 
 
 class _RecordStore(keras.Layer):  # type: ignore[misc]  # Keras has no types
@@ -77,15 +82,16 @@ class _RecordStore(keras.Layer):  # type: ignore[misc]  # Keras has no types
 
     def save_own_variables(self, store: Any) -> None:
         if self.record is not None:
-            for name, array in _packed(self.record).items():
+            for name, array in pack_record(self.record).items():
                 store[name] = array
 
     def load_own_variables(self, store: Any) -> None:
         if "names" in store.keys():  # noqa: SIM118 (a store cannot be asked in another way)
-            self.record = _unpacked({name: np.asarray(store[name]) for name in store.keys()})  # noqa: SIM118
+            self.record = unpack_record({name: np.asarray(store[name]) for name in store.keys()})  # noqa: SIM118
 
 
-def _packed(record: QuantizationRecord) -> dict[str, NDArray[Any]]:
+def pack_record(record: QuantizationRecord) -> dict[str, NDArray[Any]]:
+    """Returns a record as arrays."""
     names = {
         "scheme": asdict(record.scheme),
         "ranges": list(record.ranges),
@@ -101,7 +107,8 @@ def _packed(record: QuantizationRecord) -> dict[str, NDArray[Any]]:
     }
 
 
-def _unpacked(arrays: Mapping[str, NDArray[Any]]) -> QuantizationRecord:
+def unpack_record(arrays: Mapping[str, NDArray[Any]]) -> QuantizationRecord:
+    """Returns the record that arrays hold."""
     names = json.loads(np.asarray(arrays["names"], np.uint8).tobytes())
     return QuantizationRecord(
         scheme=_scheme(names["scheme"]),

@@ -133,6 +133,26 @@ def twin(operation: keras.Operation, name: str) -> keras.Operation:
     return copy
 
 
+def full_precision(variable: keras.Variable) -> Any:
+    """Returns a variable's values as they are stored, also inside a layer that computes in half precision."""
+    return variable._value
+
+
+def replace_call(layer: keras.Layer, function: Callable[..., Any]) -> Callable[[], None]:
+    """Lets one layer run `function(*inputs, training=...)` in place of its `call`; returns what undoes it."""
+    names = ("call", "_call_has_training_arg", "_call_has_context_arg")
+    saved = {name: vars(layer)[name] for name in names if name in vars(layer)}
+    flags = layer._call_has_context_arg | {"training": True}
+    vars(layer).update(call=function, _call_has_training_arg=True, _call_has_context_arg=flags)
+
+    def undo() -> None:
+        for name in names:
+            vars(layer).pop(name, None)
+        vars(layer).update(saved)
+
+    return undo
+
+
 @contextmanager
 def left_as_it_was(model: keras.Model) -> Iterator[None]:
     """Undoes on exit, also after an exception, what symbolic calls leave behind in a model.

@@ -5,10 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
+from tfzip.fit_step import recompile
 from tfzip.pruning.kernels import Kernel
 from tfzip.pruning.mask_constraint import MaskConstraint, smallest_normal
 
@@ -82,22 +82,13 @@ def release_all(model: keras.Model, kernels: Iterable[MaskedKernel]) -> None:
 def release_on_error(model: keras.Model) -> None:
     """Compiles a new train step, with the masks in it, that takes every mask off when it fails.
 
-    The step of an earlier fit was compiled without masks. Keras tells callbacks nothing when a fit is
-    interrupted; most interruptions (an interrupt key, exhausted memory, bad data) come up inside the step.
+    The step of an earlier fit was compiled without masks.
     """
-    model.make_train_function(force=True)
-    step = model.train_function
 
-    def watched_step(iterator: Any) -> Any:
-        try:
-            return step(iterator)
-        except (StopIteration, tf.errors.OutOfRangeError):  # the end of the data
-            raise
-        except BaseException:  # also an interrupt key: masks come off however a fit ends
-            for variable in model.weights:
-                if isinstance(variable.constraint, MaskConstraint):
-                    release(variable)
-            model.train_function = None
-            raise
+    def release_masks() -> None:
+        for variable in model.weights:
+            if isinstance(variable.constraint, MaskConstraint):
+                release(variable)
+        model.train_function = None
 
-    model.train_function = watched_step
+    recompile(model, on_error=release_masks)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import keras
 
 from tfzip.graph.flat_graph import FlatNode
-from tfzip.quantization_record import Range
 from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization_record import Range
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class Emitter(Protocol):
 
     def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:
         """Takes an activation that LiteRT stores and returns what the file holds instead."""
+
+    def moved(self, key: str, tensor: Any) -> None:
+        """Takes an activation that LiteRT stores on the grid `key` of the tensor it was made from."""
 
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:
         """Takes a folded kernel; returns what the file holds and its step per channel, `None` if float."""
@@ -103,7 +106,10 @@ class Call:
 
     def passed_on(self, tensor: Any, source: Value | None = None) -> Value:
         """Returns a result that stays on the grid of what it was made from."""
-        return replace(source or self.inputs[0], tensor=self.tail(tensor))
+        result = replace(source or self.inputs[0], tensor=self.tail(tensor))
+        if result.key is not None:
+            self.emitter.moved(result.key, result.tensor)
+        return result
 
     def _stored(self, key: str, tensor: Any, fixed: Range | None) -> Value:
         if not keras.backend.is_float_dtype(tensor.dtype):

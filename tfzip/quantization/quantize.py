@@ -4,13 +4,13 @@ from typing import Any
 
 import keras
 
-from tfzip.errors import OptionError
+from tfzip.errors import ModelError, OptionError
+from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer, observers
-from tfzip.quantization.quantizer import Quantizer
-from tfzip.quantization_record import attach_record, record_of
+from tfzip.quantization.quantizer import Quantizer, in_batches
+from tfzip.quantization_record import attach_record, pack_record, record_of, unpack_record
 from tfzip.schemes import Scheme, get_scheme
-
-BATCH = 32
+from tfzip.sources.batches import calibration_samples
 
 
 def quantize(
@@ -25,8 +25,8 @@ def quantize(
     Args:
         model: A built model; it is left as it was.
         scheme: What the file will be. Defaults to None: what the model was trained for, else `"int8"`.
-        calibration: Inputs as `model.predict` takes them. Needed unless the model has learned its ranges with
-            `QuantizationCallback`. Defaults to None.
+        calibration: A few hundred inputs in any form that `export` takes. Needed unless the model has learned
+            its ranges with `QuantizationCallback`. Defaults to None.
         observer: How ranges are chosen from the inputs. Defaults to "percentile".
 
     Returns:
@@ -52,6 +52,58 @@ def quantize(
     copy.set_weights(model.get_weights())
     quantizer = Quantizer(copy, scheme, record)
     if calibration is not None:
-        quantizer.calibrate(batches_of(calibration), observers.get(observer))
+        samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
+        quantizer.calibrate(in_batches(samples), observers.get(observer))
     attach_record(copy, quantizer.record())
     return QuantizedModel(copy, quantizer)
+
+
+@keras.saving.register_keras_serializable(package="tfzip")
+class QuantizedModel(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A model inside its simulation.
+
+    Args:
+        float_model: The model whose file is simulated, with its grids attached.
+        quantizer: Runs it. Defaults to None: made from the grids.
+    """
+
+    def __init__(self, float_model: keras.Model, quantizer: Quantizer | None = None, **others: Any) -> None:
+        super().__init__(**{"name": f"quantized_{float_model.name}"} | others)
+        self.float_model = float_model
+        vars(self)["_made_quantizer"] = quantizer
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Computes what the file computes; in training, batch normalization uses the batch."""
+        return self.quantizer(inputs, batch_statistics=bool(training))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the configuration of the model inside."""
+        return {"name": self.name, "float_model": keras.saving.serialize_keras_object(self.float_model)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "QuantizedModel":
+        """Makes the model anew, still without grids."""
+        return cls(keras.saving.deserialize_keras_object(config["float_model"]), name=config["name"])
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves the grids; the weights are those of the model inside."""
+        for name, array in pack_record(self.quantizer.record()).items():
+            store[name] = array
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the grids."""
+        record = unpack_record({name: store[name] for name in store.keys()})  # noqa: SIM118
+        attach_record(self.float_model, record)
+        vars(self)["_made_quantizer"] = None
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """What runs the model on its grids."""
+        if self._made_quantizer is None:
+            record = record_of(self.float_model)
+            if record is None:
+                raise ModelError(
+                    f"Model {self.name!r} has no grids. Make it with tfzip.quantize(model, ...)."
+                )
+            vars(self)["_made_quantizer"] = Quantizer(self.float_model, record.scheme, record)
+        return self._made_quantizer

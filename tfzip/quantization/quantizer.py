@@ -1,6 +1,6 @@
 """A model with its grids: choosing them on data, running the model on them, writing them down."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -11,9 +11,9 @@ from tfzip.errors import DataError
 from tfzip.quantization.emitters.collect import Collect
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
 from tfzip.quantization.observers import Observer
-from tfzip.quantization_record import QuantizationRecord
 from tfzip.quantization.scales import least_squares_scales
 from tfzip.quantization.simulation import Simulation
+from tfzip.quantization_record import QuantizationRecord
 from tfzip.schemes import Scheme
 
 _FULL_BITS = 8  # from here on, clipping the largest weights costs more than it gains
@@ -35,7 +35,7 @@ class Quantizer:
         self.simulation = Simulation(model)
         self.scheme = scheme
         self._emitter: FakeQuantize | None = None
-        self._steps = {} if record is None else self._own_steps(record)
+        self._clipped = self._clipping(record)
         if record is not None:
             self._set_ranges(dict(record.ranges))
 
@@ -77,7 +77,7 @@ class Quantizer:
         """Returns the grids as they are now."""
         emitter = self.emitter
         ranges = np.asarray(emitter.ranges, np.float64).tolist()
-        chosen = [g for g in self.simulation.groups if g.key in emitter.clipping or g.key in emitter.scales]
+        chosen = [group for group in self.simulation.groups if group.key in emitter.clipping]
         return QuantizationRecord(
             self.scheme,
             dict(zip(emitter.rows, map(tuple, ranges), strict=True)),
@@ -90,24 +90,34 @@ class Quantizer:
             self._emitter.ranges.assign(values)
             return
         variable = keras.Variable(values, dtype="float32", trainable=False, name="ranges")
-        self._emitter = FakeQuantize(
-            self.scheme, list(ranges), variable, clipping=self._clipping(), scales=self._steps
-        )
+        self._emitter = FakeQuantize(self.scheme, list(ranges), variable, self._clipped)
 
-    def _clipping(self) -> dict[str, NDArray[np.float32]]:
-        """Returns, for kernels of few bits without given steps, how much of the magnitude the grid covers."""
+    def _clipping(self, record: QuantizationRecord | None) -> dict[str, NDArray[np.float32]]:
+        """Returns how much of the magnitude a kernel's grid covers, where that is not all of it."""
         shares = {}
         for group in self.simulation.groups:
             form = self.scheme.weights_of(group.path)
-            if form.kind == "int" and form.bits < _FULL_BITS and form.per_channel and group.key not in self._steps:
-                rows = group.by_channel(group.folded_kernel())
-                largest = np.abs(rows).max(axis=1)
+            if form.kind != "int" or not form.per_channel:
+                continue
+            rows = group.by_channel(group.folded_kernel())
+            if (
+                record is not None
+                and group.key in record.weight_scales
+                and record.scheme.weights_of(group.path) == form
+            ):
+                steps = record.weight_scales[group.key]
+            elif form.bits < _FULL_BITS:
                 steps = least_squares_scales(rows, form)
-                shares[group.key] = np.where(largest > 0, steps * form.limits[1] / np.maximum(largest, 1e-30), 1.0)
-        return {key: share.astype(np.float32) for key, share in shares.items()}
+            else:
+                continue
+            largest = np.abs(rows).max(axis=1)
+            share = steps * form.limits[1] / np.where(largest > 0, largest, 1.0)
+            shares[group.key] = np.where(largest > 0, share, 1.0).astype(np.float32)
+        return shares
 
-    def _own_steps(self, record: QuantizationRecord) -> dict[str, NDArray[np.float32]]:
-        """Returns the steps of a record that are for the widths of this scheme."""
-        widths = {g.key: self.scheme.weights_of(g.path).bits for g in self.simulation.groups}
-        known = {g.key: record.scheme.weights_of(g.path).bits for g in self.simulation.groups}
-        return {k: s for k, s in record.weight_scales.items() if k in widths and widths[k] == known[k]}
+
+def in_batches(samples: Mapping[str, NDArray[Any]], size: int = 32) -> Iterator[list[NDArray[Any]]]:
+    """Yields batches of samples, the arrays of each in the order of the model's inputs."""
+    arrays = list(samples.values())
+    for start in range(0, len(arrays[0]), size):
+        yield [array[start : start + size] for array in arrays]

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfzip.graph import flatten
-from tfzip.graph.flat_graph import FlatGraph, FlatNode, filled
+from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, filled
 from tfzip.graph.lowering import Lowering
 from tfzip.quantization.call import Call, Emitter, Value
 from tfzip.quantization.contracts import contract_of
@@ -46,18 +46,27 @@ class Simulation:
             Outputs in the model's structure.
         """
         values: dict[int, Value] = {}
-        for ref, tensor in zip(self.graph.input_ids(), keras.tree.flatten(inputs), strict=True):
-            values[ref] = self._input(self.graph.tensors[ref].name, tensor, emitter)
+        for ref, tensor in zip(self.graph.input_ids(), self._flat(inputs), strict=True):
+            values[ref] = self._input(self.graph.tensors[ref], tensor, emitter)
         for index, node in enumerate(self.graph.nodes):
             if not set(node.outputs) <= values.keys():
                 self._run_node(index, node, values, emitter, batch_statistics)
         tensors = {ref: value.tensor for ref, value in values.items()}
         return filled(self.graph.outputs, tensors)
 
-    def _input(self, name: str, tensor: Any, emitter: Emitter) -> Value:
-        if not keras.backend.is_float_dtype(tensor.dtype):
+    def _flat(self, inputs: Any) -> list[Any]:
+        """Returns the inputs in the order of the graph's; a dictionary may name those of any model."""
+        if isinstance(inputs, dict) and not isinstance(self.graph.inputs, dict):
+            return [inputs[self.graph.tensors[ref].name] for ref in self.graph.input_ids()]
+        return keras.tree.flatten(inputs)
+
+    def _input(self, spec: FlatTensor, tensor: Any, emitter: Emitter) -> Value:
+        tensor = keras.ops.convert_to_tensor(tensor)
+        if not keras.backend.is_float_dtype(spec.dtype):
             return Value(tensor)
-        key = f"input:{name}"
+        if not keras.backend.is_float_dtype(tensor.dtype):
+            tensor = keras.ops.cast(tensor, spec.dtype)
+        key = f"input:{spec.name}"
         return Value(emitter.tensor(key, tensor, None), key)
 
     def _run_node(

@@ -38,5 +38,3 @@ def _named(call: Call, tensor: Any, name: str, function: Any) -> Value:
         return call.result(tensor * gate.tensor)
     fixed = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SYMMETRIC_ONE}.get(name)
     return call.result(function(tensor), fixed)
-
-

@@ -17,8 +17,30 @@ _GEOMETRY = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling")
 _DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
 _NOISE = ("GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity", "Masking", "StopGradient")
 _SHAPES = (
-    *("Reshape", "Flatten", "Permute", "Transpose", "ExpandDims", "Squeeze", "GetItem", "Slice", "RepeatVector"),
-    *("Split", "Repeat", "Tile", "Swapaxes", "Moveaxis", "BroadcastTo", "Flip", "Roll", "Resize", "Max", "Cast"),
+    *(
+        "Reshape",
+        "Flatten",
+        "Permute",
+        "Transpose",
+        "ExpandDims",
+        "Squeeze",
+        "GetItem",
+        "Slice",
+        "RepeatVector",
+    ),
+    *(
+        "Split",
+        "Repeat",
+        "Tile",
+        "Swapaxes",
+        "Moveaxis",
+        "BroadcastTo",
+        "Flip",
+        "Roll",
+        "Resize",
+        "Max",
+        "Cast",
+    ),
     *("Resizing", "DepthToSpace", "SpaceToDepth", "Take", "Unstack", "Copy", "ConvertToTensor"),
 )
 

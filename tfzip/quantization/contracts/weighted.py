@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzip.graph.keras_nodes import full_precision
 from tfzip.quantization.call import Call, Value
 from tfzip.quantization.contracts import contract
 from tfzip.quantization.weighted import WeightGroup
@@ -53,24 +54,26 @@ def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Any) -> A
     layer, norm = call.layer, group.norm
     dtype = source.tensor.dtype
     factor = None if norm is None else _factor(norm)
-    kernel = ops.cast(group.kernel, "float32")
+    kernel = ops.cast(full_precision(group.kernel), "float32")
     folded = kernel if factor is None else kernel * group.along_channels(factor)
     stored, step = call.emitter.weight(group, folded)
     result = apply(ops.cast(stored, dtype))
-    bias = None if group.bias is None else ops.cast(group.bias, "float32")
+    bias = None if group.bias is None else ops.cast(full_precision(group.bias), "float32")
     if norm is not None and call.batch_statistics and norm.trainable:
         alive = ops.where(factor == 0, ops.ones_like(factor), factor)
         result = _added(layer, result / ops.cast(_aligned(layer, result, alive), dtype), bias)
         return norm(result, training=True)
     if norm is not None:
-        shift = ops.cast(norm.beta, "float32") if norm.center else 0.0
-        bias = ((0.0 if bias is None else bias) - ops.cast(norm.moving_mean, "float32")) * factor + shift
+        shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
+        bias = (
+            (0.0 if bias is None else bias) - ops.cast(full_precision(norm.moving_mean), "float32")
+        ) * factor + shift
     return _added(layer, result, None if bias is None else call.emitter.bias(bias, source.key, step))
 
 
 def _factor(norm: Any) -> Any:
-    inverse = ops.rsqrt(ops.cast(norm.moving_variance, "float32") + norm.epsilon)
-    return inverse * ops.cast(norm.gamma, "float32") if norm.scale else inverse
+    inverse = ops.rsqrt(ops.cast(full_precision(norm.moving_variance), "float32") + norm.epsilon)
+    return inverse * ops.cast(full_precision(norm.gamma), "float32") if norm.scale else inverse
 
 
 def _added(layer: Any, result: Any, bias: Any) -> Any:
@@ -93,7 +96,7 @@ def _activated(call: Call, result: Any) -> Value:
 
 def activated(call: Call, tensor: Any, activation: Any) -> Value:
     """Returns the result of a layer that ends in an activation of its own."""
-    from tfzip.quantization.contracts.activations import activate  # noqa: PLC0415 (families are peers)
+    from tfzip.quantization.contracts.activations import activate
 
     return activate(call, tensor, activation)
 
@@ -120,4 +123,6 @@ def _padded(layer: Any, tensor: Any) -> Any:
         return tensor
     before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
     time = [before, 0]
-    return ops.pad(tensor, [[0, 0], time, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], [0, 0], time])
+    return ops.pad(
+        tensor, [[0, 0], time, [0, 0]] if layer.data_format == "channels_last" else [[0, 0], [0, 0], time]
+    )

@@ -7,8 +7,8 @@ import numpy as np
 
 from tfzip.errors import DataError
 from tfzip.quantization.observers import Observer, TensorStatistics
-from tfzip.quantization_record import Range
 from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization_record import Range
 from tfzip.schemes import TensorFormat
 
 
@@ -38,6 +38,9 @@ class Collect:
             )
         self.statistics.setdefault(key, TensorStatistics()).add(values)
         return tensor
+
+    def moved(self, key: str, tensor: Any) -> None:
+        """Nothing: the values were observed where they came from."""
 
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
         """Leaves a kernel as it is."""
@@ -70,5 +73,3 @@ class Collect:
 def _union(ranges: Iterable[Range]) -> Range:
     lows, highs = zip(*ranges, strict=True)
     return min(lows), max(highs)
-
-

@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfzip.quantization_record import Range
+from tfzip.graph.keras_nodes import full_precision
 from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization_record import Range
 from tfzip.schemes import Scheme, TensorFormat
 
 
@@ -25,7 +26,6 @@ class FakeQuantize:
         ranges: Smallest and largest value of each activation: a float32 variable of (keys, 2).
         clipping: For kernels whose largest integer stands for less than their largest magnitude: that share
             of it, one number per channel.
-        scales: Steps of kernels that are given once and for all, one number per channel.
     """
 
     def __init__(
@@ -33,15 +33,12 @@ class FakeQuantize:
         scheme: Scheme,
         keys: Sequence[str],
         ranges: keras.Variable,
-        *,
         clipping: Mapping[str, Any],
-        scales: Mapping[str, Any],
     ) -> None:
         self.scheme = scheme
         self.rows = {key: row for row, key in enumerate(keys)}
         self.ranges = ranges
         self.clipping = clipping
-        self.scales = scales
 
     def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002 (the row holds it)
         """Rounds an activation; one that was never observed stays as it is."""
@@ -54,8 +51,11 @@ class FakeQuantize:
         )
         return tf.cast(rounded, tensor.dtype)
 
+    def moved(self, key: str, tensor: Any) -> None:
+        """Nothing: the values are on the grid already."""
+
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:
-        """Rounds a kernel to a grid that follows its magnitudes, or to the steps given."""
+        """Rounds a kernel to a grid that follows its magnitudes."""
         form = self.scheme.weights_of(group.path)
         if form.kind != "int":
             return kernel, None
@@ -84,11 +84,9 @@ class FakeQuantize:
         return self._step(group, kernel, self.scheme.weights_of(group.path))
 
     def _range(self, key: str) -> Any:
-        return ops.convert_to_tensor(self.ranges)[self.rows[key]]
+        return ops.convert_to_tensor(full_precision(self.ranges))[self.rows[key]]
 
     def _step(self, group: WeightGroup, kernel: Any, form: TensorFormat) -> Any:
-        if group.key in self.scales:
-            return ops.convert_to_tensor(self.scales[group.key], "float32")
         magnitude = ops.abs(kernel)
         rest = [axis for axis in range(-len(kernel.shape), 0) if axis not in group.axes]
         largest = ops.reshape(ops.max(magnitude, axis=rest), [-1]) if form.per_channel else ops.max(magnitude)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.quantization_record import Range
 from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization_record import Range
 
 
 class Note:
@@ -17,17 +17,21 @@ class Note:
         about: What to keep of a tensor's values.
 
     Attributes:
-        notes: By the tensor's key.
+        notes: The grid of each tensor, and what was kept of it.
     """
 
     def __init__(self, about: Callable[[NDArray[np.float32]], Any]) -> None:
         self.about = about
-        self.notes: dict[str, Any] = {}
+        self.notes: list[tuple[str, Any]] = []
 
     def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002
         """Notes an activation."""
-        self.notes[key] = self.about(np.asarray(tensor, np.float32))
+        self.moved(key, tensor)
         return tensor
+
+    def moved(self, key: str, tensor: Any) -> None:
+        """Notes an activation on a known grid."""
+        self.notes.append((key, self.about(np.asarray(tensor, np.float32))))
 
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
         """Leaves a kernel as it is."""

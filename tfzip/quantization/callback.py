@@ -1,0 +1,139 @@
+"""Quantization-aware training in `fit`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfzip.errors import ModelError, OptionError
+from tfzip.graph.walk import check_built
+from tfzip.quantization.observers import Observer, observers
+from tfzip.quantization.simulated_fit import SimulatedFit
+from tfzip.quantization_record import make_room_for_record
+from tfzip.schemes import Scheme, get_scheme
+
+
+class QuantizationCallback(keras.callbacks.Callback):
+    """Lets a model feel, while it trains, the rounding that its file will do.
+
+    From its start epoch on, the model's forward pass in training, validation and prediction computes what
+    the exported file will compute: batch normalization folded into the kernels, activations fused, every
+    tensor that LiteRT stores rounded to its grid. Gradients pass straight through the rounding. Layers,
+    configuration and trained variables of the model stay as they are; after `fit` the model computes in float
+    again and carries the grids, which `export` uses and `quantize` simulates.
+
+    Ranges of activations are chosen by an observer on the first batches, and again at growing distances and
+    at each epoch's begin, until they are frozen. Batch normalization first learns from the batch as in any
+    training; once frozen, it is exactly the multiplication that the file has.
+
+    The state is in the model: a checkpoint written while training, `.keras` or weights alone, holds the
+    grids, and a fit that `keras.callbacks.BackupAndRestore` resumes goes on with them.
+
+    Args:
+        scheme: What the file will be: a name or a `Scheme`. Defaults to "int8".
+        observer: How a range is chosen from what was seen: an `Observer`, its name or a mapping with `name`
+            and fields. Defaults to "percentile".
+        start: Epoch from whose begin the forward pass is simulated. Defaults to 0.
+        freeze_ranges: Epoch from whose begin ranges stay as they are. Defaults to the last third of the fit.
+        freeze_statistics: Epoch from whose begin batch normalization uses its running statistics and no
+            longer changes them. 0 suits the fine-tuning of a trained model. Defaults to the last third of
+            the fit.
+        calibration: Inputs to choose the first ranges on, as for `export`. Defaults to None: the first
+            batches of the fit, which are trained without rounding.
+        batches: How many batches of the fit are kept for choosing ranges. Defaults to 8.
+
+    Raises:
+        OptionError: An argument is out of range.
+        UnknownNameError: A name is not registered.
+
+    Example:
+        >>> model.fit(train, epochs=3, callbacks=[tfzip.QuantizationCallback("int8")])
+        >>> tfzip.export(model, "model.tflite")
+    """
+
+    def __init__(
+        self,
+        scheme: str | Scheme = "int8",
+        observer: Observer | str | Mapping[str, Any] = "percentile",
+        *,
+        start: int = 0,
+        freeze_ranges: int | None = None,
+        freeze_statistics: int | None = None,
+        calibration: Any = None,
+        batches: int = 8,
+    ) -> None:
+        super().__init__()
+        self.scheme = get_scheme(scheme)
+        if self.scheme.weights.kind != "int":
+            raise OptionError(
+                f"Scheme {self.scheme.name!r} rounds nothing while training. Export with it directly, or"
+                " train for 'int8', 'w4a8', 'int4_weights' or another integer scheme."
+            )
+        for name, value, least in (("start", start, 0), ("batches", batches, 1)):
+            if value < least:
+                raise OptionError(f"{name} must be at least {least}. Received: {value}.")
+        self.observer: Observer = observers.get(observer)
+        self.start = start
+        self.freeze_ranges = freeze_ranges
+        self.freeze_statistics = freeze_statistics
+        self.calibration = calibration
+        self.batches = batches
+
+    def set_model(self, model: keras.Model) -> None:
+        """Makes room in the model for the grids before any callback restores a checkpoint."""
+        super().set_model(model)
+        check_built(model)
+        make_room_for_record(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        """Plans the phases; nothing is simulated yet."""
+        if keras.config.backend() != "tensorflow":
+            raise ModelError(
+                f"QuantizationCallback needs Keras on TensorFlow. Received: {keras.config.backend()!r}."
+                " Set KERAS_BACKEND=tensorflow."
+            )
+        late = self.params["epochs"] - self.params["epochs"] // 3
+        self._range_epoch = late if self.freeze_ranges is None else self.freeze_ranges
+        self._statistics_epoch = late if self.freeze_statistics is None else self.freeze_statistics
+        self._simulated: SimulatedFit | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Goes to the phase of this epoch."""
+        if epoch < self.start:
+            return
+        self._ranges_move = epoch < self._range_epoch
+        statistics_move = epoch < self._statistics_epoch
+        if self._simulated is None:
+            self._begin(statistics_move)
+        elif self._ranges_move:
+            self._simulated.calibrate(self.observer)
+        self._simulated.set_statistics(moving=statistics_move)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Keeps the first batches and chooses ranges on them."""
+        if self._simulated is None:
+            return
+        self._trained += 1
+        kept = self._simulated.keep_batch(self.batches)
+        is_due = self._trained & (self._trained - 1) == 0  # at powers of two
+        if is_due and (self._ranges_move or kept == 1):
+            self._simulated.calibrate(self.observer)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Writes the grids down, for callbacks that save the model."""
+        if self._simulated is not None:
+            self._simulated.note()
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Gives the model its float forward pass back, and the grids."""
+        if self._simulated is not None:
+            if self._ranges_move:
+                self._simulated.calibrate(self.observer)
+            self._simulated.leave()
+
+    def _begin(self, statistics_move: bool) -> None:
+        self._trained = 0
+        self._simulated = SimulatedFit(self.model, self.scheme, statistics_move)
+        if self.calibration is not None and not self._simulated.is_calibrated:
+            self._simulated.give_batches(self.calibration)
+            self._simulated.calibrate(self.observer)

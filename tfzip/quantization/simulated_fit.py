@@ -1,0 +1,110 @@
+"""A model in `fit` whose forward pass is simulated: entering, choosing grids on its batches, and leaving."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfzip.fit_step import forget_steps, recompile
+from tfzip.graph.keras_nodes import replace_call
+from tfzip.graph.signature import input_tree
+from tfzip.quantization.observers import Observer
+from tfzip.quantization.quantizer import Quantizer, in_batches
+from tfzip.quantization_record import attach_record, record_of
+from tfzip.schemes import Scheme
+from tfzip.sources.batches import calibration_samples
+
+
+class SimulatedFit:
+    """Replaces a model's forward pass, from the construction to `leave` or to a failing train step.
+
+    Without grids from before, the forward pass stays in float until the first `calibrate`.
+
+    Args:
+        model: A model in `fit`.
+        scheme: What to simulate.
+        statistics_move: Whether batch normalization learns from the batches at first.
+    """
+
+    def __init__(self, model: keras.Model, scheme: Scheme, statistics_move: bool) -> None:
+        self._model = model
+        record = record_of(model)
+        known = record if record is not None and record.scheme == scheme and record.ranges else None
+        with model.distribute_strategy.scope():
+            self._quantizer = Quantizer(model, scheme, known)
+        self._inputs = keras.tree.flatten(input_tree(model))
+        self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
+        self._batches: list[Any] = []
+        self._latest = self._room_for_inputs()
+        self._statistics_move = statistics_move
+        self._undo = replace_call(model, self._forward)
+        recompile(model, on_error=self.leave)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the forward pass is simulated."""
+        return self._quantizer.is_calibrated
+
+    def set_statistics(self, *, moving: bool) -> None:
+        """Says whether batch normalization learns from the batches."""
+        if moving != self._statistics_move:
+            self._statistics_move = moving
+            recompile(self._model)
+
+    def give_batches(self, data: Any) -> None:
+        """Takes inputs to choose ranges on, in place of batches of the fit."""
+        self._batches = list(in_batches(calibration_samples(data, self._inputs)))
+
+    def keep_batch(self, at_most: int) -> int:
+        """Keeps what the last train step read, unless there is enough; returns how much is kept."""
+        if len(self._batches) < at_most:
+            self._batches.append([np.asarray(variable.read_value()) for variable in self._latest])
+        return len(self._batches)
+
+    def calibrate(self, observer: Observer) -> None:
+        """Chooses ranges on the batches kept."""
+        if not self._batches:
+            return
+        was_simulated = self.is_calibrated
+        with self._model.distribute_strategy.scope():
+            self._quantizer.calibrate(self._batches, observer)
+        if not was_simulated:
+            recompile(self._model)
+
+    def note(self) -> None:
+        """Attaches the grids as they are now to the model."""
+        if self.is_calibrated:
+            attach_record(self._model, self._quantizer.record())
+
+    def leave(self) -> None:
+        """Gives the model its float forward pass back."""
+        self.note()
+        self._undo()
+        forget_steps(self._model)
+        if record_of(self._model) is None:
+            attach_record(self._model, None)
+
+    def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
+        if training:
+            for variable, tensor in zip(self._latest, keras.tree.flatten(inputs), strict=True):
+                variable.assign(tf.cast(tensor, variable.dtype))
+        if self.is_calibrated:
+            learns = bool(training) and self._statistics_move
+            return self._quantizer(inputs, batch_statistics=learns)
+        if self._with_training:
+            others["training"] = training
+        return self._float_call(inputs, **others)
+
+    def _room_for_inputs(self) -> list[tf.Variable]:
+        """Returns variables that hold the inputs of a train step; with several replicas, of the first."""
+        with self._model.distribute_strategy.scope():
+            return [
+                tf.Variable(
+                    tf.zeros([1, *(max(size, 1) for size in one.shape[1:])], one.dtype),
+                    shape=[None] * len(one.shape),
+                    trainable=False,
+                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                )
+                for one in self._inputs
+            ]
