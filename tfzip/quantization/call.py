@@ -2,47 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 
 from tfzip.graph.flat_graph import FlatNode
+from tfzip.quantization.emitters import Emitter, Sum, Value
 from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import Range
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor and the grid it lies on.
-
-    Attributes:
-        tensor: What the simulation computed.
-        key: Name of its grid; `None` for a tensor that has none, such as integers.
-        fixed: Whether the grid is given by LiteRT and not by the values.
-    """
-
-    tensor: Any
-    key: str | None = None
-    fixed: bool = False
-
-
-class Emitter(Protocol):
-    """What happens to the tensors that LiteRT stores: they are observed, rounded, or written down."""
-
-    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:
-        """Takes an activation that LiteRT stores and returns what the file holds instead."""
-
-    def moved(self, key: str, tensor: Any) -> None:
-        """Takes an activation that LiteRT stores on the grid `key` of the tensor it was made from."""
-
-    def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:
-        """Takes a folded kernel; returns what the file holds and its step per channel, `None` if float."""
-
-    def bias(self, bias: Any, source: str | None, step: Any) -> Any:
-        """Takes the bias of an operation that reads `source` with weights of `step`."""
-
-    def unify(self, keys: Sequence[str]) -> None:
-        """Notes that tensors share one grid."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +52,21 @@ class Call:
         """Runs the operation as Keras does."""
         return self.compute(self.tensors)
 
+    def part_key(self, part: str) -> str:
+        """Returns the name of a tensor inside the operation."""
+        return f"{self.path}/{part}"
+
     def emit(self, part: str, tensor: Any, fixed: Range | None = None) -> Value:
         """Returns a tensor inside the operation as LiteRT stores it."""
-        return self._stored(f"{self.path}/{part}", tensor, fixed)
+        key = self.part_key(part)
+        if isinstance(tensor, Sum):
+            tensor = self.emitter.rounded(key, tensor)
+        return self._stored(key, tensor, fixed)
 
     def result(self, tensor: Any, fixed: Range | None = None) -> Value:
         """Returns the result of the operation as LiteRT stores it, with what is folded in behind."""
+        if isinstance(tensor, Sum):
+            tensor = self.emitter.rounded(self.key, tensor)
         return self._stored(self.key, self.tail(tensor), fixed)
 
     def same_grid(self, values: Sequence[Value]) -> list[Value]:

@@ -74,7 +74,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Computes what the file computes; in training, batch normalization uses the batch."""
-        return self.quantizer(inputs, batch_statistics=bool(training))
+        return self.quantizer(inputs, training=bool(training), batch_statistics=bool(training))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of the model inside."""

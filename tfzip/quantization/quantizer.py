@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tfzip.errors import DataError
 from tfzip.quantization.emitters.collect import Collect
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
+from tfzip.quantization.emitters.integer_kernels import IntegerKernels
 from tfzip.quantization.observers import Observer
 from tfzip.quantization.scales import least_squares_scales
 from tfzip.quantization.simulation import Simulation
@@ -62,9 +63,12 @@ class Quantizer:
             raise DataError("There is not one batch to calibrate on. Give at least a few dozen samples.")
         self._set_ranges(collect.ranges(observer, self.scheme.activations))
 
-    def __call__(self, inputs: Any, *, batch_statistics: bool = False) -> Any:
-        """Returns the model's outputs as the file computes them."""
-        return self.simulation.run(inputs, self.emitter, batch_statistics=batch_statistics)
+    def __call__(self, inputs: Any, *, training: bool = False, batch_statistics: bool = False) -> Any:
+        """Returns the model's outputs as the file computes them; in training, with gradients."""
+        emitter = self.emitter
+        if not training:
+            emitter = IntegerKernels(self.scheme, list(emitter.rows), emitter.ranges, emitter.clipping)
+        return self.simulation.run(inputs, emitter, batch_statistics=batch_statistics)
 
     @property
     def emitter(self) -> FakeQuantize:

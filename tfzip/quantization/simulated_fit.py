@@ -91,7 +91,7 @@ class SimulatedFit:
                 variable.assign(tf.cast(tensor, variable.dtype))
         if self.is_calibrated:
             learns = bool(training) and self._statistics_move
-            return self._quantizer(inputs, batch_statistics=learns)
+            return self._quantizer(inputs, training=bool(training), batch_statistics=learns)
         if self._with_training:
             others["training"] = training
         return self._float_call(inputs, **others)

@@ -8,8 +8,9 @@ import keras
 from tfzip.graph import flatten
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, filled
 from tfzip.graph.lowering import Lowering
-from tfzip.quantization.call import Call, Emitter, Value
+from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract_of
+from tfzip.quantization.emitters import Emitter, Value
 from tfzip.quantization.weighted import WeightGroup, weight_groups
 
 

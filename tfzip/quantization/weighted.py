@@ -58,9 +58,11 @@ class WeightGroup:
         """Returns what the normalization multiplies each output channel by, or `None` without one."""
         if self.norm is None:
             return None
-        deviation = np.sqrt(np.asarray(self.norm.moving_variance) + self.norm.epsilon)
-        gamma = np.asarray(self.norm.gamma) if self.norm.scale else np.ones_like(deviation)
-        return np.asarray(gamma / deviation, np.float32)
+        variance = np.asarray(self.norm.moving_variance, np.float32)
+        inverse = np.asarray(
+            keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))
+        )  # as the converter does
+        return inverse * np.asarray(self.norm.gamma, np.float32) if self.norm.scale else inverse
 
     def folded_kernel(self) -> NDArray[np.float32]:
         """Returns the kernel the file holds, in Keras' layout."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import keras
 
-from tfzip.quantization.call import Call, Value
+from tfzip.quantization.call import Call
+from tfzip.quantization.emitters import Value
 
 Contract = Callable[[Call], Value | Sequence[Value]]
 _CONTRACTS: dict[str, Contract] = {}
-_FAMILIES = ("weighted", "same_scale", "activations")
+_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic")
 
 
 def contract(*names: str) -> Callable[[Contract], Contract]:

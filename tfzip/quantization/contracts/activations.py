@@ -5,8 +5,9 @@ from typing import Any
 from keras import ops
 
 from tfzip.graph.lowering import activation_of
-from tfzip.quantization.call import Call, Value
+from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract
+from tfzip.quantization.emitters import Value
 from tfzip.quantization_record import Range
 
 PROBABILITY: Range = (0.0, 255 / 256)

@@ -4,14 +4,16 @@ Average pooling belongs to them: LiteRT's kernel has no other scale for its resu
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
 
-from tfzip.quantization.call import Call, Value
+from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract
+from tfzip.quantization.emitters import Value
 
-_POOLINGS = [f"{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)]
+_POOLINGS = [f"MaxPooling{n}D" for n in (1, 2, 3)]
 _GLOBAL = [f"GlobalMaxPooling{n}D" for n in (1, 2, 3)]
 _GEOMETRY = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)]
 _DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
@@ -54,6 +56,15 @@ def same_scale(call: Call) -> Sequence[Value]:
     if not call.inputs or call.inputs[0].key is None:
         return [call.result(results[0])]
     return [call.passed_on(result) for result in results]
+
+
+@contract("AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
+def average_pooling(call: Call) -> Value:
+    """Averages on the grid of their input; where padding is counted out, the count differs at the edges."""
+    mean = call.run()
+    if call.layer.padding == "valid":
+        mean = call.emitter.average(call.inputs[0], mean, prod(call.layer.pool_size))
+    return call.passed_on(mean)
 
 
 @contract("Concatenate", "Stack", "Maximum", "Minimum", "Where", "Hstack", "Vstack")

@@ -6,14 +6,16 @@ result is divided by the folded factor again before the normalization of the bat
 frozen, it is exactly the convolution and the bias of the file.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
 from tfzip.graph.keras_nodes import full_precision
-from tfzip.quantization.call import Call, Value
+from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract
+from tfzip.quantization.emitters import Kernel, Value
 from tfzip.quantization.weighted import WeightGroup
 
 _WEIGHTED = (
@@ -27,8 +29,8 @@ def weighted(call: Call) -> Value:
     """One kernel."""
     layer, group, source = call.layer, call.groups[0], call.inputs[0]
 
-    def apply(kernel: Any) -> Any:
-        return _product(layer, source.tensor, kernel)
+    def apply(tensor: Any, kernel: Any) -> Any:
+        return _product(layer, tensor, kernel)
 
     return _activated(call, _with_kernel(call, group, source, apply))
 
@@ -38,37 +40,40 @@ def separable(call: Call) -> Value:
     """A depthwise and a pointwise kernel, with a stored tensor between them."""
     layer, (depthwise, pointwise), source = call.layer, call.groups, call.inputs[0]
 
-    def spread(kernel: Any) -> Any:
-        return ops.depthwise_conv(_padded(layer, source.tensor), kernel, **_geometry(layer))
+    def spread(tensor: Any, kernel: Any) -> Any:
+        return ops.depthwise_conv(_padded(layer, tensor), kernel, **_geometry(layer))
 
     between = call.emit("depthwise", _with_kernel(call, depthwise, source, spread))
 
-    def mix(kernel: Any) -> Any:
-        return ops.conv(between.tensor, kernel, padding="valid", data_format=layer.data_format)
+    def mix(tensor: Any, kernel: Any) -> Any:
+        return ops.conv(tensor, kernel, padding="valid", data_format=layer.data_format)
 
     return _activated(call, _with_kernel(call, pointwise, between, mix))
 
 
-def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Any) -> Any:
+def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Callable[[Any, Any], Any]) -> Any:
     """Returns the result of an operation with the kernel and bias that the file holds."""
     layer, norm = call.layer, group.norm
-    dtype = source.tensor.dtype
-    factor = None if norm is None else _factor(norm)
     kernel = ops.cast(full_precision(group.kernel), "float32")
-    folded = kernel if factor is None else kernel * group.along_channels(factor)
-    stored, step = call.emitter.weight(group, folded)
-    result = apply(ops.cast(stored, dtype))
     bias = None if group.bias is None else ops.cast(full_precision(group.bias), "float32")
-    if norm is not None and call.batch_statistics and norm.trainable:
+
+    def align(values: Any) -> Any:
+        return _aligned(layer, values, len(source.tensor.shape))
+
+    if norm is None:
+        return call.emitter.linear(source, Kernel(group, kernel, bias, align), apply)
+    factor = _factor(norm)
+    folded = kernel * group.along_channels(factor)
+    if call.batch_statistics and norm.trainable:
+        stored, _ = call.emitter.weight(group, folded)
+        result = apply(source.tensor, ops.cast(stored, source.tensor.dtype))
         alive = ops.where(factor == 0, ops.ones_like(factor), factor)
-        result = _added(layer, result / ops.cast(_aligned(layer, result, alive), dtype), bias)
-        return norm(result, training=True)
-    if norm is not None:
-        shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
-        bias = (
-            (0.0 if bias is None else bias) - ops.cast(full_precision(norm.moving_mean), "float32")
-        ) * factor + shift
-    return _added(layer, result, None if bias is None else call.emitter.bias(bias, source.key, step))
+        result = result / ops.cast(align(alive), result.dtype)
+        return norm(result if bias is None else result + ops.cast(align(bias), result.dtype), training=True)
+    mean = ops.cast(full_precision(norm.moving_mean), "float32")
+    shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
+    bias = ((0.0 if bias is None else bias) - mean) * factor + shift
+    return call.emitter.linear(source, Kernel(group, folded, bias, align), apply)
 
 
 def _factor(norm: Any) -> Any:
@@ -76,15 +81,11 @@ def _factor(norm: Any) -> Any:
     return inverse * ops.cast(full_precision(norm.gamma), "float32") if norm.scale else inverse
 
 
-def _added(layer: Any, result: Any, bias: Any) -> Any:
-    return result if bias is None else result + ops.cast(_aligned(layer, result, bias), result.dtype)
-
-
-def _aligned(layer: Any, result: Any, values: Any) -> Any:
+def _aligned(layer: Any, values: Any, rank: int) -> Any:
     """Returns one number per channel in a shape that broadcasts against the layer's result."""
-    if getattr(layer, "data_format", "channels_last") == "channels_last":
+    if getattr(layer, "data_format", "channels_last") == "channels_last" or not values.shape.rank:
         return values
-    return ops.reshape(values, (1, -1) + (1,) * (len(result.shape) - 2))
+    return ops.reshape(values, (1, -1) + (1,) * (rank - 2))
 
 
 def _activated(call: Call, result: Any) -> Value:

@@ -1,1 +1,97 @@
-"""What can be done to the tensors that a file stores while a model runs."""
+"""What can be done to the tensors that a file stores while a model runs: observe, note, or round them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization_record import Range
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor and the grid it lies on.
+
+    Attributes:
+        tensor: What the simulation computed.
+        key: Name of its grid; `None` for a tensor that has none, such as integers.
+        fixed: Whether the grid is given by LiteRT and not by the values.
+    """
+
+    tensor: Any
+    key: str | None = None
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel and a bias with batch normalization folded in.
+
+    Attributes:
+        group: Where the kernel comes from.
+        values: The kernel, float32.
+        bias: One number per channel, or `None`.
+        align: Brings one number per channel into a shape that broadcasts against a result.
+    """
+
+    group: WeightGroup
+    values: Any
+    bias: Any
+    align: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An integer accumulator and what one of its units stands for: a result before it is rounded.
+
+    Attributes:
+        integers: Whole numbers, as floats.
+        source_step: Step of the activation that was read.
+        other_step: Step of what it was multiplied by, in a shape that broadcasts against `integers`.
+    """
+
+    integers: Any
+    source_step: Any
+    other_step: Any
+
+
+class Emitter:
+    """Lets every tensor pass; its children do something to those that the file stores."""
+
+    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002
+        """Takes an activation that LiteRT stores and returns what the file holds instead."""
+        return tensor
+
+    def moved(self, key: str, tensor: Any) -> None:
+        """Takes an activation that LiteRT stores on the grid `key` of the tensor it was made from."""
+
+    def unify(self, keys: Sequence[str]) -> None:
+        """Takes note that tensors share one grid."""
+
+    def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
+        """Takes a folded kernel; returns what the file holds and its step per channel, `None` if float."""
+        return kernel, None
+
+    def linear(self, source: Value, kernel: Kernel, apply: Callable[[Any, Any], Any]) -> Any:
+        """Returns `apply(activation, kernel)` and the bias: a tensor, or the `Sum` before rounding."""
+        stored, _ = self.weight(kernel.group, kernel.values)
+        result = apply(source.tensor, ops.cast(stored, source.tensor.dtype))
+        return result if kernel.bias is None else result + ops.cast(kernel.align(kernel.bias), result.dtype)
+
+    def rounded(self, key: str, total: Sum) -> Any:  # noqa: ARG002
+        """Returns a sum as LiteRT rounds it to the grid `key`."""
+        return total.integers * (total.source_step * total.other_step)
+
+    def add(self, key: str, first: Value, second: Value) -> Any:  # noqa: ARG002
+        """Returns the sum of two activations, to be stored on the grid `key`."""
+        return first.tensor + second.tensor
+
+    def multiply(self, key: str, first: Value, second: Value) -> Any:  # noqa: ARG002
+        """Returns the product of two activations, to be stored on the grid `key`: a tensor, or a `Sum`."""
+        return first.tensor * second.tensor
+
+    def average(self, source: Value, mean: Any, count: int) -> Any:  # noqa: ARG002
+        """Takes averages of `count` numbers on one grid and returns them as LiteRT rounds them to it."""
+        return mean

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from tfzip.errors import DataError
+from tfzip.quantization.emitters import Emitter
 from tfzip.quantization.observers import Observer, TensorStatistics
-from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import Range
 from tfzip.schemes import TensorFormat
 
 
-class Collect:
+class Collect(Emitter):
     """Gathers statistics of every stored tensor, and which tensors share a grid.
 
     Attributes:
@@ -38,17 +38,6 @@ class Collect:
             )
         self.statistics.setdefault(key, TensorStatistics()).add(values)
         return tensor
-
-    def moved(self, key: str, tensor: Any) -> None:
-        """Nothing: the values were observed where they came from."""
-
-    def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
-        """Leaves a kernel as it is."""
-        return kernel, None
-
-    def bias(self, bias: Any, source: str | None, step: Any) -> Any:  # noqa: ARG002
-        """Leaves a bias as it is."""
-        return bias
 
     def unify(self, keys: Sequence[str]) -> None:
         """Joins the sets that the keys belong to."""

@@ -4,7 +4,8 @@ Inside its range a rounded number has the gradient of the number itself, outside
 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,12 +13,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfzip.graph.keras_nodes import full_precision
+from tfzip.quantization.emitters import Emitter, Kernel, Value
 from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import Range
 from tfzip.schemes import Scheme, TensorFormat
 
 
-class FakeQuantize:
+class FakeQuantize(Emitter):
     """Simulates a scheme.
 
     Args:
@@ -51,9 +53,6 @@ class FakeQuantize:
         )
         return tf.cast(rounded, tensor.dtype)
 
-    def moved(self, key: str, tensor: Any) -> None:
-        """Nothing: the values are on the grid already."""
-
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:
         """Rounds a kernel to a grid that follows its magnitudes."""
         form = self.scheme.weights_of(group.path)
@@ -66,29 +65,44 @@ class FakeQuantize:
         inside = ops.clip(kernel, lowest * spread, highest * spread)
         return inside + ops.stop_gradient(rounded - inside), step
 
-    def bias(self, bias: Any, source: str | None, step: Any) -> Any:
-        """Rounds a bias to multiples of the product of the steps of input and kernel."""
-        if step is None or source not in self.rows or self.scheme.activations.kind != "int":
-            return bias
-        low, high = ops.unstack(self._range(source))
-        levels = 2**self.scheme.activations.bits - (2 if self.scheme.activations.symmetric else 1)
-        grid = ops.stop_gradient(step * (high - low) / levels)
-        return bias + ops.stop_gradient(ops.round(bias / grid) * grid - bias)
+    def linear(self, source: Value, kernel: Kernel, apply: Callable[[Any, Any], Any]) -> Any:
+        """Rounds the kernel, and the bias to multiples of the product of the steps of input and kernel."""
+        bias = kernel.bias
+        if bias is not None and self.is_integer(source) and self._is_integer_kernel(kernel):
+            _, step = self.weight(kernel.group, kernel.values)
+            grid = ops.stop_gradient(step * self.step(source.key))
+            bias = bias + ops.stop_gradient(ops.round(bias / grid) * grid - bias)
+        return super().linear(source, replace(kernel, bias=bias), apply)
 
-    def unify(self, keys: Sequence[str]) -> None:
-        """Nothing: tensors on one grid were given one range."""
+    def is_integer(self, value: Value) -> bool:
+        """Whether an activation is stored in integers."""
+        return value.key in self.rows and self.scheme.activations.kind == "int"
+
+    def step(self, key: str | None) -> Any:
+        """Returns the step of an activation's grid."""
+        low, high = ops.unstack(self._range(key))
+        form = self.scheme.activations
+        return _divided(high - low, 2**form.bits - (2 if form.symmetric else 1))
 
     def steps_of(self, group: WeightGroup) -> Any:
         """Returns the steps of a kernel as it is now, one number per channel or one for all."""
         kernel = ops.convert_to_tensor(group.folded_kernel())
         return self._step(group, kernel, self.scheme.weights_of(group.path))
 
-    def _range(self, key: str) -> Any:
-        return ops.convert_to_tensor(full_precision(self.ranges))[self.rows[key]]
+    def _range(self, key: str | None) -> Any:
+        return ops.convert_to_tensor(full_precision(self.ranges))[self.rows[str(key)]]
+
+    def _is_integer_kernel(self, kernel: Kernel) -> bool:
+        return self.scheme.weights_of(kernel.group.path).kind == "int"
 
     def _step(self, group: WeightGroup, kernel: Any, form: TensorFormat) -> Any:
         magnitude = ops.abs(kernel)
         rest = [axis for axis in range(-len(kernel.shape), 0) if axis not in group.axes]
         largest = ops.reshape(ops.max(magnitude, axis=rest), [-1]) if form.per_channel else ops.max(magnitude)
         largest = ops.where(largest > 0, largest, ops.ones_like(largest))
-        return largest * self.clipping.get(group.key, 1.0) / form.limits[1]
+        return _divided(largest * self.clipping.get(group.key, 1.0), form.limits[1])
+
+
+def _divided(values: Any, number: int) -> Any:
+    """Returns correctly rounded quotients: TensorFlow would multiply by the inverse, which is one bit off."""
+    return ops.cast(ops.cast(values, "float64") / number, "float32")

@@ -1,16 +1,16 @@
 """Writes down stored tensors and lets them pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.quantization.weighted import WeightGroup
+from tfzip.quantization.emitters import Emitter
 from tfzip.quantization_record import Range
 
 
-class Note:
+class Note(Emitter):
     """Keeps something about every stored tensor.
 
     Args:
@@ -32,14 +32,3 @@ class Note:
     def moved(self, key: str, tensor: Any) -> None:
         """Notes an activation on a known grid."""
         self.notes.append((key, self.about(np.asarray(tensor, np.float32))))
-
-    def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:  # noqa: ARG002
-        """Leaves a kernel as it is."""
-        return kernel, None
-
-    def bias(self, bias: Any, source: str | None, step: Any) -> Any:  # noqa: ARG002
-        """Leaves a bias as it is."""
-        return bias
-
-    def unify(self, keys: Sequence[str]) -> None:
-        """Nothing to note."""

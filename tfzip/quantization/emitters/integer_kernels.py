@@ -1,0 +1,84 @@
+"""Rounds as LiteRT's kernels round, to the last bit: for inference, without gradients.
+
+Accumulators are whole numbers far below 2**24, which float32 holds exactly. From there XNNPACK multiplies by
+one float32 factor and rounds to even; its addition works with factors of 21 bits and rounds up; average
+pooling, which it leaves to LiteRT, rounds away from zero.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from keras import ops
+
+from tfzip.quantization.emitters import Kernel, Sum, Value
+from tfzip.quantization.emitters.fake_quantize import FakeQuantize
+
+_FACTOR_BITS = 20
+
+
+class IntegerKernels(FakeQuantize):
+    """Simulates a scheme exactly where activations are integers."""
+
+    def linear(self, source: Value, kernel: Kernel, apply: Callable[[Any, Any], Any]) -> Any:
+        """Accumulates integers."""
+        if not (self.is_integer(source) and self._is_integer_kernel(kernel)):
+            return super().linear(source, kernel, apply)
+        stored, step = self.weight(kernel.group, kernel.values)
+        spread = kernel.group.along_channels(step) if step.shape.rank else step
+        source_step = self.step(source.key)
+        total = apply(self._integers(source), ops.round(stored / spread))
+        if kernel.bias is not None:
+            total = total + kernel.align(ops.round(kernel.bias / (source_step * step)))
+        return Sum(total, source_step, kernel.align(step))
+
+    def rounded(self, key: str, total: Sum) -> Any:
+        """Multiplies by one factor and rounds to even."""
+        if key not in self.rows:
+            return super().rounded(key, total)
+        step = self.step(key)
+        return ops.round(total.integers * (total.source_step * total.other_step / step)) * step
+
+    def add(self, key: str, first: Value, second: Value) -> Any:
+        """Adds with factors of few bits."""
+        if not (self.is_integer(first) and self.is_integer(second) and key in self.rows):
+            return super().add(key, first, second)
+        step = self.step(key)
+        factors = [self.step(first.key) / step, self.step(second.key) / step]
+        exponent = ops.floor(tf.math.log(ops.maximum(*factors)) / tf.math.log(2.0))
+        unit = 2.0 ** (_FACTOR_BITS - exponent)
+        total = sum(
+            ops.cast(self._integers(value), "int32") * ops.cast(ops.round(factor * unit), "int32")
+            for value, factor in zip((first, second), factors, strict=True)
+        )
+        half = ops.cast(unit / 2, "int32")
+        shifted = tf.bitwise.right_shift(total + half, ops.cast(_FACTOR_BITS - exponent, "int32"))
+        return ops.cast(shifted, "float32") * step
+
+    def multiply(self, key: str, first: Value, second: Value) -> Any:
+        """Multiplies integers."""
+        if not (self.is_integer(first) and self.is_integer(second) and key in self.rows):
+            return super().multiply(key, first, second)
+        total = self._integers(first) * self._integers(second)
+        return Sum(total, self.step(first.key), self.step(second.key))
+
+    def average(self, source: Value, mean: Any, count: int) -> Any:
+        """Divides the sum of the stored integers, zero point included, and rounds away from zero."""
+        if not self.is_integer(source):
+            return super().average(source, mean, count)
+        step, zero_point = self.step(source.key), self._zero_point(source.key)
+        stored = ops.round((ops.cast(mean, "float32") / step + zero_point) * count) / count
+        rounded = ops.sign(stored) * ops.floor(ops.abs(stored) + 0.5)
+        return (rounded - zero_point) * step
+
+    def _integers(self, value: Value) -> Any:
+        return ops.round(ops.cast(value.tensor, "float32") / self.step(value.key))
+
+    def _zero_point(self, key: str | None) -> Any:
+        low, _ = ops.unstack(self._range(key))
+        lowest = (
+            1 - 2 ** (self.scheme.activations.bits - 1)
+            if self.scheme.activations.symmetric
+            else -(2 ** (self.scheme.activations.bits - 1))
+        )
+        return ops.round(lowest - low / self.step(key))
