@@ -18,7 +18,17 @@ LEVELS = [
     {"sources"},
     {"legacy", "pruning", "distillation", "nas"},
     {"graph", "tflite"},
-    {"registry", "artifact", "schemes", "sandbox", "untrusted", "files", "quantization_record", "fit_step"},
+    {
+        "registry",
+        "artifact",
+        "schemes",
+        "sandbox",
+        "untrusted",
+        "files",
+        "quantization_record",
+        "fit_step",
+        "fingerprint",
+    },
     {"errors", "units", "tables", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
