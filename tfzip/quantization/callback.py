@@ -13,7 +13,7 @@ from tfzip.quantization_record import make_room_for_record
 from tfzip.schemes import Scheme, get_scheme
 
 
-class QuantizationCallback(keras.callbacks.Callback):
+class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Lets a model feel, while it trains, the rounding that its file will do.
 
     From its start epoch on, the model's forward pass in training, validation and prediction computes what
@@ -104,7 +104,7 @@ class QuantizationCallback(keras.callbacks.Callback):
         self._ranges_move = epoch < self._range_epoch
         statistics_move = epoch < self._statistics_epoch
         if self._simulated is None:
-            self._begin(statistics_move)
+            self._simulated = self._begin(statistics_move)
         elif self._ranges_move:
             self._simulated.calibrate(self.observer)
         self._simulated.set_statistics(moving=statistics_move)
@@ -131,9 +131,11 @@ class QuantizationCallback(keras.callbacks.Callback):
                 self._simulated.calibrate(self.observer)
             self._simulated.leave()
 
-    def _begin(self, statistics_move: bool) -> None:
+    def _begin(self, statistics_move: bool) -> SimulatedFit:
         self._trained = 0
-        self._simulated = SimulatedFit(self.model, self.scheme, statistics_move)
-        if self.calibration is not None and not self._simulated.is_calibrated:
-            self._simulated.give_batches(self.calibration)
-            self._simulated.calibrate(self.observer)
+        simulated = SimulatedFit(self.model, self.scheme, statistics_move)
+        if self.calibration is not None:
+            simulated.give_batches(self.calibration)
+            if not simulated.is_calibrated:
+                simulated.calibrate(self.observer)
+        return simulated

@@ -70,7 +70,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]  # Keras has no types
     def __init__(self, float_model: keras.Model, quantizer: Quantizer | None = None, **others: Any) -> None:
         super().__init__(**{"name": f"quantized_{float_model.name}"} | others)
         self.float_model = float_model
-        vars(self)["_made_quantizer"] = quantizer
+        self._set_quantizer(quantizer)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Computes what the file computes; in training, batch normalization uses the batch."""
@@ -94,16 +94,21 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         """Loads the grids."""
         record = unpack_record({name: store[name] for name in store.keys()})  # noqa: SIM118
         attach_record(self.float_model, record)
-        vars(self)["_made_quantizer"] = None
+        self._set_quantizer(None)
 
     @property
     def quantizer(self) -> Quantizer:
         """What runs the model on its grids."""
-        if self._made_quantizer is None:
+        made: Quantizer | None = self._made[0]
+        if made is None:
             record = record_of(self.float_model)
             if record is None:
                 raise ModelError(
                     f"Model {self.name!r} has no grids. Make it with tfzip.quantize(model, ...)."
                 )
-            vars(self)["_made_quantizer"] = Quantizer(self.float_model, record.scheme, record)
-        return self._made_quantizer
+            made = Quantizer(self.float_model, record.scheme, record)
+            self._set_quantizer(made)
+        return made
+
+    def _set_quantizer(self, quantizer: Quantizer | None) -> None:
+        object.__setattr__(self, "_made", (quantizer,))  # Keras would look for layers in it

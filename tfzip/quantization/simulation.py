@@ -59,7 +59,7 @@ class Simulation:
         """Returns the inputs in the order of the graph's; a dictionary may name those of any model."""
         if isinstance(inputs, dict) and not isinstance(self.graph.inputs, dict):
             return [inputs[self.graph.tensors[ref].name] for ref in self.graph.input_ids()]
-        return keras.tree.flatten(inputs)
+        return list(keras.tree.flatten(inputs))
 
     def _input(self, spec: FlatTensor, tensor: Any, emitter: Emitter) -> Value:
         tensor = keras.ops.convert_to_tensor(tensor)

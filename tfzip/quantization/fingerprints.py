@@ -1,0 +1,42 @@
+"""Recognising the tensors of a model in its file: both compute one probe, and equal values are equal tensors."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.artifact import TensorSpec
+from tfzip.fingerprint import fingerprint
+from tfzip.graph.signature import input_tree
+from tfzip.quantization.emitters.note import Note
+from tfzip.quantization.simulation import Simulation
+from tfzip.quantization_record import QuantizationRecord
+
+_SPREAD = (-1.0, 1.0)
+
+
+def probe(
+    model: keras.Model, record: QuantizationRecord
+) -> tuple[dict[str, NDArray[Any]], list[tuple[str, NDArray[np.float64]]]]:
+    """Returns one random input of a model, and what each stored tensor looks like on it.
+
+    Args:
+        model: A built model.
+        record: Its grids; inputs are drawn from their ranges.
+
+    Returns:
+        One example for each input by name, and pairs of a grid's key and the fingerprint of a tensor on it.
+    """
+    rng = np.random.default_rng(0)
+    inputs = {spec.name: _drawn(spec, record, rng) for spec in keras.tree.flatten(input_tree(model))}
+    note = Note(fingerprint)
+    Simulation(model).run(list(inputs.values()), note)
+    return inputs, note.notes
+
+
+def _drawn(spec: TensorSpec, record: QuantizationRecord, rng: np.random.Generator) -> NDArray[Any]:
+    shape = tuple(max(size, 1) for size in (1, *spec.shape[1:]))
+    if np.dtype(spec.dtype).kind in "biu":
+        return rng.integers(0, 2, shape).astype(spec.dtype)
+    return rng.uniform(*record.ranges.get(f"input:{spec.name}", _SPREAD), shape).astype(spec.dtype)

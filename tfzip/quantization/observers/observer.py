@@ -1,0 +1,34 @@
+"""From what was seen of an activation to the range of its grid."""
+
+from abc import ABC, abstractmethod
+
+from tfzip.quantization.observers.statistics import TensorStatistics
+from tfzip.quantization_record import Range
+from tfzip.registry import Registry
+from tfzip.schemes import TensorFormat
+
+_TINY = 1e-6
+
+
+class Observer(ABC):
+    """Chooses a range. Subclasses are frozen dataclasses."""
+
+    def range(self, statistics: TensorStatistics, form: TensorFormat) -> Range:
+        """Returns a range that contains 0 and is not empty; around 0 for symmetric formats.
+
+        Args:
+            statistics: What was seen.
+            form: Format of the integers.
+        """
+        low, high = self.choose(statistics, form)
+        low, high = min(low, 0.0), max(high, 0.0)
+        if form.symmetric:
+            low, high = -max(-low, high), max(-low, high)
+        return (low, high) if high - low > _TINY else (low, low + _TINY)
+
+    @abstractmethod
+    def choose(self, statistics: TensorStatistics, form: TensorFormat) -> Range:
+        """Returns the ends of the range before it is made to contain 0."""
+
+
+observers: Registry[Observer] = Registry("Observer")
