@@ -1,4 +1,4 @@
-"""Recognising the tensors of a model in its file: both compute one probe, and equal values are equal tensors."""
+"""Recognising the tensors of a model in its file: equal values on one probe are equal tensors."""
 
 from typing import Any
 

@@ -19,7 +19,8 @@ class MseObserver(Observer):
     """Weighs clipping against step size: least expected squared difference of a value and its integer.
 
     First both ends are drawn in by one share, then each by its own. The error of a histogram's bin is that of
-    its middle. As in Choukroun et al. 2019, "Low-bit Quantization of Neural Networks for Efficient Inference".
+    its middle. As in Choukroun et al. 2019, "Low-bit Quantization of Neural Networks for Efficient
+    Inference".
     """
 
     def choose(self, statistics: TensorStatistics, form: TensorFormat) -> Range:
