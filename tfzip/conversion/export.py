@@ -1,7 +1,6 @@
 """From a Keras model to a .tflite on disk: trace, convert, audit, sign, move into place."""
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +11,23 @@ import keras
 import numpy as np
 
 from tfzip.artifact import Artifact, Finding, sha256_of
+from tfzip.conversion.checks import check_layers, check_options, check_target, checked_io
 from tfzip.conversion.converters import ConversionJob
 from tfzip.conversion.diagnosis import explain
+from tfzip.conversion.knowledge import kernels_of, recorded_of
 from tfzip.conversion.signature import file_signature
 from tfzip.conversion.trace import fixed_inputs, trace
-from tfzip.errors import ConversionError, OptionError, SandboxError
+from tfzip.errors import ConversionError, SandboxError
 from tfzip.files import written_beside
 from tfzip.graph import walk
+from tfzip.quantization.observers import Observer, observers
+from tfzip.quantization_record import record_of
 from tfzip.sandbox import resolve, run_isolated
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.batches import calibration_samples
-from tfzip.sources.models import check_finite, load_model
+from tfzip.sources.models import load_model
 from tfzip.tflite import FileGraph, audit, read, write_metadata
+from tfzip.tflite.layer_list import packed_layers, packed_widths
 from tfzip.version import __version__
 
 _CONVERTER = "tfzip.conversion.converters.tf_lite:convert"
@@ -38,8 +42,9 @@ def export(
     model: keras.Model,
     path: str | os.PathLike[str],
     *,
-    scheme: str | Scheme = "float32",
+    scheme: str | Scheme | None = None,
     calibration: Any = None,
+    observer: str | Mapping[str, Any] | Observer = "percentile",
     batch: int = 1,
     io: str | None = None,
     recipe: str = "",
@@ -53,15 +58,19 @@ def export(
     Args:
         model: A built Keras model.
         path: Where the file goes; its folder must exist.
-        scheme: `"float32"`, `"float16"`, `"int8_weights"` (dynamic range), `"int8"` (full integer) or
-            `"int16x8"`. Defaults to "float32".
+        scheme: Name of a scheme (`tfzip.SCHEMES`) or a scheme, such as one from `tfzip.mixed_scheme`.
+            Defaults to None: the one the model was trained for, else `"float32"`.
         calibration: Samples for the ranges of integer schemes, and for the size of dimensions that the model
             leaves open: an array, a dictionary or tuple of arrays, a `tf.data.Dataset`, a generator, or a
             path or data set name. The first 512 samples are used, so give a few hundred representative ones.
-            Defaults to None.
+            Defaults to None. A model trained with `QuantizationCallback` needs none: ranges learned in
+            training are used in any case, calibration data for what training left open.
+        observer: Chooses ranges from the calibration data: a name, a mapping with `name` and fields, or an
+            observer. Defaults to "percentile", which leaves out the outermost 0.01 %.
         batch: Fixed first dimension of the inputs. Defaults to 1.
-        io: Type of floating-point inputs and outputs in the file. Defaults to the scheme's own: `"int8"` for
-            int8, `"int16"` for int16x8, else `"float32"`.
+        io: Type of floating-point inputs and outputs in the file: `"float32"`, or the scheme's own, which is
+            the default: `"uint8"` for uint8, `"int16"` for int16x8, `"int8"` for others with integer
+            activations, else `"float32"`.
         recipe: Name of the recipe, kept in the file's metadata. Defaults to "".
 
     Returns:
@@ -82,6 +91,7 @@ def export(
         run_isolated,
         scheme=scheme,
         calibration=calibration,
+        observer=observer,
         batch=batch,
         io=io,
         recipe=recipe,
@@ -104,55 +114,44 @@ def export_spec(spec: str, path: str, *, unsafe: bool = False, **options: Any) -
     return _export(model, Path(path), _run_here, source_sha256=digest, **options)
 
 
-def check_target(path: Path, *sources: Any) -> None:
-    """Fails before the work when the target cannot be written, or is one of the sources."""
-    folder = path.parent
-    if path.is_dir():
-        raise OptionError(f"{path} is a folder. Name a file, for example {path / 'model.tflite'}.")
-    if path.exists() and not path.is_file():
-        raise OptionError(f"{path} is no regular file and would be replaced. Choose another target.")
-    for source in sources:
-        if (
-            isinstance(source, str | os.PathLike)
-            and path.exists()
-            and Path(source).exists()
-            and path.samefile(source)
-        ):
-            raise OptionError(
-                f"{path} is what the file is made from and would be overwritten. Choose another target."
-            )
-    if not folder.is_dir():
-        raise OptionError(f"The folder {folder} does not exist. Make it first: mkdir -p {folder}")
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise OptionError(
-            f"The folder {folder} cannot be written to ({error.strerror}). Choose another target or change"
-            " its rights."
-        ) from None
-
-
 def _export(
     model: keras.Model,
     path: Path,
     run: Runner,
     *,
-    scheme: str | Scheme = "float32",
+    scheme: str | Scheme | None = None,
     calibration: Any = None,
+    observer: str | Mapping[str, Any] | Observer = "percentile",
     batch: int = 1,
     io: str | None = None,
     recipe: str = "",
     source_sha256: str = "",
 ) -> Artifact:
-    path, scheme = Path(os.path.realpath(path)), get_scheme(scheme)
-    io = _checked_options(model, path, scheme, calibration, batch, io)
+    record = record_of(model)
+    scheme = get_scheme(scheme or (record.scheme if record else "float32"))
+    path = Path(os.path.realpath(path))
+    check_target(path, calibration)
+    check_options(
+        model, scheme, batch=batch, has_ranges=calibration is not None or bool(record and record.ranges)
+    )
+    io = checked_io(scheme, io)
     layers = [item.path for item in walk(model)]
+    check_layers(scheme, layers)
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
         samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
         shapes = [array.shape[1:] for array in samples.values()] or None
         traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
         job = ConversionJob(
-            str(traced.folder), str(partial), scheme, io, batch, _spill(samples, Path(folder))
+            str(traced.folder),
+            str(partial),
+            scheme,
+            io,
+            batch,
+            calibration=_spill(samples, Path(folder)),
+            observer=observers.get(observer),
+            recorded=recorded_of(model, record) if scheme.needs_calibration else None,
+            layers=tuple(layers),
+            kernels=kernels_of(model, scheme, record),
         )
         try:
             run(_CONVERTER, job)
@@ -162,12 +161,13 @@ def _export(
         metadata = {
             "tfzip_version": __version__,
             "scheme": scheme.name,
+            **({"widths": packed_widths(scheme)} if scheme.layers else {}),
             "io": io,
             "recipe": recipe,
             "source_sha256": source_sha256 or _weights_sha256(model),
             "keras_version": keras.__version__,
             "calibration_samples": str(max((len(a) for a in samples.values()), default=0)),
-            "layers": json.dumps(layers),
+            "layers": packed_layers(layers),
         }
         write_metadata(partial, metadata)
         return _artifact(partial, path, scheme, findings, metadata)
@@ -175,25 +175,6 @@ def _export(
 
 def _run_here(target: str, job: ConversionJob) -> Any:
     return resolve(target)(job)
-
-
-def _checked_options(
-    model: keras.Model, path: Path, scheme: Scheme, calibration: Any, batch: int, io: str | None
-) -> str:
-    check_target(path, calibration)
-    check_finite(model)
-    if batch < 1:
-        raise OptionError(f"batch must be at least 1. Received: {batch}.")
-    if scheme.needs_calibration and calibration is None:
-        raise OptionError(
-            f"Scheme {scheme.name!r} needs calibration data. Give a few hundred training samples:"
-            " calibration=x_train[:256], or --calibration on the command line."
-        )
-    own = f"int{scheme.activations.bits}" if scheme.needs_calibration else "float32"
-    allowed = dict.fromkeys((own, "float32"))
-    if io is not None and io not in allowed:
-        raise OptionError(f"io must be {' or '.join(allowed)} for scheme {scheme.name!r}. Received: {io!r}.")
-    return io or own
 
 
 def _spill(samples: Mapping[str, np.ndarray], folder: Path) -> tuple[tuple[str, str], ...]:
@@ -240,5 +221,5 @@ def _artifact(
         inputs=inputs,
         outputs=outputs,
         findings=findings,
-        metadata={k: v for k, v in metadata.items() if k != "layers"},
+        metadata={k: v for k, v in metadata.items() if k not in ("layers", "widths")},
     )

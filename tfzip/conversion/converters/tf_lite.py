@@ -1,21 +1,28 @@
 """TensorFlow's own converter, told everything through a `ConversionJob`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.toco import types_pb2
 
 from tfzip.conversion.converters import SIGNATURE, ConversionJob
-from tfzip.conversion.converters.ranges import narrow
-from tfzip.errors import ConversionError
+from tfzip.conversion.converters.calibrated import Batch, CalibratedFile
+from tfzip.conversion.converters.file_model import FileModel
+from tfzip.conversion.converters.formats import fit_16_bits, unsigned, without_border
+from tfzip.conversion.converters.plans import WeightPlans
+from tfzip.conversion.converters.ranges import observe_ranges
+from tfzip.conversion.converters.recorded import probe_batch, refuse_unknown, write_recorded
+from tfzip.conversion.converters.weights import rewrite_weights
+from tfzip.errors import ConversionError, TfzipError
+from tfzip.quantization.observers import PercentileObserver
+from tfzip.tflite import read
+from tfzip.tflite.naming import layer_of_operator
 
-_INTEGER_OPS = {
-    8: tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-    16: tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-}
+_ACTIVATIONS = {8: types_pb2.QUANTIZED_INT8, 16: types_pb2.QUANTIZED_INT16}
 
 
 def convert(job: ConversionJob) -> None:
@@ -27,24 +34,94 @@ def convert(job: ConversionJob) -> None:
         ConversionError: With the whole message of the converter or interpreter, to be read by
             `tfzip.conversion.diagnosis`.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=[SIGNATURE])
-    _configure(converter, job)
     try:
-        content = _quantized(converter, job) if job.scheme.activations.bits == 8 else converter.convert()
+        content = _converted(job)
+    except TfzipError:
+        raise
     except Exception as error:  # noqa: BLE001 (the converter raises its own, untyped errors)
         raise ConversionError(str(error)) from None
     Path(job.output).write_bytes(content)
     _run_once(content)
 
 
-def _quantized(converter: Any, job: ConversionJob) -> bytes:
-    """Calibrates, narrows the ranges, and quantizes: the converter's own steps with one between them."""
+def calibrated_file(job: ConversionJob) -> CalibratedFile:
+    """Returns the float file of an integer scheme with all the ranges that are known.
+
+    Raises:
+        ConversionError: Without calibration data, a tensor has no range.
+    """
+    converter = _converter(job)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _batches(job)
     converter._experimental_calibrate_only = True  # noqa: SLF001 (the only way between the two steps)
-    calibrated = bytearray(converter.convert())
-    narrow(calibrated, _batches(job)())
-    io = tf.as_dtype(job.io)
-    quantized: bytes = mlir_quantize(bytes(calibrated), input_data_type=io, output_data_type=io)
-    return quantized
+    return CalibratedFile(converter.convert())
+
+
+def _converted(job: ConversionJob) -> bytes:
+    scheme = job.scheme
+    if scheme.needs_calibration:
+        file = calibrated_file(job)
+        _set_ranges(file, job)
+        content, floats = _quantized(file.to_bytes(), job), file.to_bytes()
+    else:
+        converter = _converter(job)
+        if scheme.weights.bits < 32:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if scheme.weights.kind == "float":
+            converter.target_spec.supported_types = [tf.float16]
+        content = converter.convert()
+        if scheme.weights.kind == "float":
+            return bytes(content)
+        floats = _converter(job).convert()
+    return _rewritten(content, floats, job)
+
+
+def _set_ranges(file: CalibratedFile, job: ConversionJob) -> None:
+    if job.calibration:
+        observer = job.observer or PercentileObserver()
+        observe_ranges(file, _batches(job), observer, job.scheme.activations)
+    if job.recorded is not None:
+        unknown = write_recorded(file, job.recorded, job.batch)
+        if not job.calibration:
+            refuse_unknown(file, unknown, job.layers)
+
+
+def _quantized(calibrated: bytes, job: ConversionJob) -> bytes:
+    form = job.scheme.weights
+    io = tf.int8 if job.io in ("int8", "uint8") else tf.float32  # of 16 bits it knows only the inside
+    content: bytes = mlir_quantize(
+        calibrated,
+        disable_per_channel=form.kind == "int" and not form.per_channel,
+        inference_type=_ACTIVATIONS[job.scheme.activations.bits],
+        input_data_type=io,
+        output_data_type=io,
+    )
+    return content
+
+
+def _rewritten(content: bytes, floats: bytes, job: ConversionJob) -> bytes:
+    """Returns a quantized file with its weights as the scheme and the model want them."""
+    file, source = FileModel(content), FileModel(floats)
+    if job.scheme.activations.bits == 16:
+        fit_16_bits(file)
+        if job.io != "float32":
+            without_border(file)
+    plans = WeightPlans(job.scheme, job.kernels, _layers(floats, job))
+    rewrite_weights(file, source, plans)
+    if not job.scheme.weights.symmetric:
+        unsigned(file)
+    return file.to_bytes()
+
+
+def _layers(floats: bytes, job: ConversionJob) -> list[str | None]:
+    path = Path(job.output)
+    path.write_bytes(floats)
+    graph = read(path)
+    return [
+        layer_of_operator(graph, subgraph, operator, layer_paths=job.layers)
+        for subgraph in graph.subgraphs
+        for operator in subgraph.operators
+    ]
 
 
 def _run_once(content: bytes) -> None:
@@ -61,30 +138,18 @@ def _run_once(content: bytes) -> None:
         raise ConversionError(str(error)) from None
 
 
-def _configure(converter: Any, job: ConversionJob) -> None:
-    scheme = job.scheme
+def _converter(job: ConversionJob) -> Any:
+    converter = tf.lite.TFLiteConverter.from_saved_model(job.saved_model, signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if scheme.weights.bits == 32:
+    return converter
+
+
+def _batches(job: ConversionJob) -> Iterator[Batch]:
+    if not job.calibration and job.recorded is not None:
+        yield probe_batch(job.recorded, job.batch)
         return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if scheme.weights.kind == "float":
-        converter.target_spec.supported_types = [tf.float16]
-    if scheme.needs_calibration:
-        converter.target_spec.supported_ops = [
-            _INTEGER_OPS[scheme.activations.bits],
-            tf.lite.OpsSet.TFLITE_BUILTINS,
-        ]
-        converter.representative_dataset = _batches(job)
-        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(job.io)
-
-
-def _batches(job: ConversionJob) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
     arrays = {name: np.load(file, mmap_mode="r") for name, file in job.calibration}
     count = min(len(array) for array in arrays.values())
-
-    def batches() -> Iterator[dict[str, np.ndarray]]:
-        for start in range(0, count, job.batch):
-            rows = np.arange(start, start + job.batch) % count  # the last batch is filled from the front
-            yield {name: array[rows] for name, array in arrays.items()}
-
-    return batches
+    for start in range(0, count, job.batch):
+        rows = np.arange(start, start + job.batch) % count  # the last batch is filled from the front
+        yield {name: array[rows] for name, array in arrays.items()}

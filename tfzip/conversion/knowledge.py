@@ -1,0 +1,62 @@
+"""What a converter is told about a model: its kernels, and the ranges it learned in training."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.conversion.converters import Recorded
+from tfzip.conversion.converters.plans import Kernel
+from tfzip.errors import ModelError
+from tfzip.fingerprint import fingerprint
+from tfzip.graph import flatten
+from tfzip.quantization.fingerprints import probe
+from tfzip.quantization.weighted import WeightGroup, weight_groups
+from tfzip.quantization_record import QuantizationRecord
+from tfzip.schemes import Scheme
+
+
+def kernels_of(
+    model: keras.Model, scheme: Scheme, record: QuantizationRecord | None = None
+) -> tuple[Kernel, ...]:
+    """Returns how the kernels of a model look in its file, and their own steps if it has learned any.
+
+    A model that cannot be flattened has none: then the names of tensors tell which layer is which.
+
+    Args:
+        model: A built model.
+        scheme: Formats of the file; learned steps count where they were learned for the same format.
+        record: What was learned. Defaults to None.
+    """
+    if scheme.weights.kind != "int":
+        return ()
+    try:
+        groups = weight_groups(flatten(model, batch=1))
+    except ModelError:
+        return ()
+    return tuple(
+        Kernel(group.path, fingerprint(group.folded_kernel()), _steps(group, scheme, record))
+        for group in groups
+    )
+
+
+def _steps(
+    group: WeightGroup, scheme: Scheme, record: QuantizationRecord | None
+) -> NDArray[np.float32] | None:
+    if record is None or group.key not in record.weight_scales:
+        return None
+    same = record.scheme.weights_of(group.path) == scheme.weights_of(group.path)
+    return np.asarray(record.weight_scales[group.key], np.float32) if same else None
+
+
+def recorded_of(model: keras.Model, record: QuantizationRecord | None) -> Recorded | None:
+    """Returns the ranges of a model's record and how to find their tensors in a file, or `None`."""
+    if record is None or not record.ranges:
+        return None
+    inputs, looks = probe(model, record)
+    return Recorded(inputs, tuple(looks), _plain(record.ranges), _plain(record.inner))
+
+
+def _plain(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
