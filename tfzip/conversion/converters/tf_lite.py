@@ -22,8 +22,6 @@ from tfzip.quantization.observers import PercentileObserver
 from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 
-_ACTIVATIONS = {8: types_pb2.QUANTIZED_INT8, 16: types_pb2.QUANTIZED_INT16}
-
 
 def convert(job: ConversionJob) -> None:
     """Converts a SavedModel and writes the .tflite.
@@ -87,16 +85,34 @@ def _set_ranges(file: CalibratedFile, job: ConversionJob) -> None:
 
 
 def _quantized(calibrated: bytes, job: ConversionJob) -> bytes:
-    form = job.scheme.weights
-    io = tf.int8 if job.io in ("int8", "uint8") else tf.float32  # of 16 bits it knows only the inside
-    content: bytes = mlir_quantize(
-        calibrated,
-        disable_per_channel=form.kind == "int" and not form.per_channel,
-        inference_type=_ACTIVATIONS[job.scheme.activations.bits],
-        input_data_type=io,
-        output_data_type=io,
-    )
+    form, is_wide = job.scheme.weights, job.scheme.activations.bits == 16
+    io = tf.float32 if is_wide else tf.as_dtype(job.io.replace("uint8", "int8"))
+    try:
+        content: bytes = mlir_quantize(
+            calibrated,
+            disable_per_channel=form.kind == "int" and not form.per_channel,
+            inference_type=types_pb2.QUANTIZED_INT16 if is_wide else types_pb2.QUANTIZED_INT8,
+            input_data_type=io,
+            output_data_type=io,
+        )
+    except RuntimeError:
+        if not is_wide or not job.calibration:
+            raise
+        content = _quantized_by_the_old_quantizer(job)
     return content
+
+
+def _quantized_by_the_old_quantizer(job: ConversionJob) -> bytes:
+    """Returns a 16-bit file with the ranges of TensorFlow's own calibration; it knows more operations."""
+    converter = _converter(job)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _batches(job)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(job.io)
+    return bytes(converter.convert())
 
 
 def _rewritten(content: bytes, floats: bytes, job: ConversionJob) -> bytes:
