@@ -11,6 +11,8 @@ from tfzip.version import __version__
 _HOME = {
     "inspect": "tfzip.runtime.inspect",
     "PruningCallback": "tfzip.pruning.callback",
+    "QuantizationCallback": "tfzip.quantization.callback",
+    "quantize": "tfzip.quantization.quantize",
     "PruningWindow": "tfzip.pruning.window",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",

@@ -63,11 +63,13 @@ class Call:
             tensor = self.emitter.rounded(key, tensor)
         return self._stored(key, tensor, fixed)
 
-    def result(self, tensor: Any, fixed: Range | None = None) -> Value:
+    def result(
+        self, tensor: Any, fixed: Range | None = None, activation: Callable[[Any], Any] | None = None
+    ) -> Value:
         """Returns the result of the operation as LiteRT stores it, with what is folded in behind."""
         if isinstance(tensor, Sum):
             tensor = self.emitter.rounded(self.key, tensor)
-        return self._stored(self.key, self.tail(tensor), fixed)
+        return self._stored(self.key, self.tail(activation(tensor) if activation else tensor), fixed)
 
     def same_grid(self, values: Sequence[Value]) -> list[Value]:
         """Returns values on one grid, which those grow to that can."""

@@ -40,7 +40,8 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             the fit.
         calibration: Inputs to choose the first ranges on, as for `export`. Defaults to None: the first
             batches of the fit, which are trained without rounding.
-        batches: How many batches of the fit are kept for choosing ranges. Defaults to 8.
+        batches: How many batches of the fit are kept for choosing ranges; not more than a quarter of an
+            epoch. Defaults to 8.
 
     Raises:
         OptionError: An argument is out of range.
@@ -114,14 +115,17 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         if self._simulated is None:
             return
         self._trained += 1
-        kept = self._simulated.keep_batch(self.batches)
-        is_due = self._trained & (self._trained - 1) == 0  # at powers of two
-        if is_due and (self._ranges_move or kept == 1):
+        if not self._simulated.is_calibrated:
+            if self._simulated.keep_batch() == self._wanted_batches():
+                self._simulated.calibrate(self.observer)
+        elif self._ranges_move and self._trained & (self._trained - 1) == 0:  # at powers of two
             self._simulated.calibrate(self.observer)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Writes the grids down, for callbacks that save the model."""
         if self._simulated is not None:
+            if not self._simulated.is_calibrated:
+                self._simulated.calibrate(self.observer)
             self._simulated.note()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
@@ -138,4 +142,11 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             simulated.give_batches(self.calibration)
             if not simulated.is_calibrated:
                 simulated.calibrate(self.observer)
+        if not simulated.is_calibrated:
+            simulated.keep_batches()
         return simulated
+
+    def _wanted_batches(self) -> int:
+        """Returns how many batches to keep: not more than a quarter of a short epoch."""
+        steps = self.params["steps"]
+        return self.batches if steps is None else min(self.batches, max(1, steps // 4))

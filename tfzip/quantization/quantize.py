@@ -71,6 +71,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         super().__init__(**{"name": f"quantized_{float_model.name}"} | others)
         self.float_model = float_model
         self._set_quantizer(quantizer)
+        self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Computes what the file computes; in training, batch normalization uses the batch."""

@@ -15,6 +15,15 @@ from tfzip.quantization_record import attach_record, record_of
 from tfzip.schemes import Scheme
 from tfzip.sources.batches import calibration_samples
 
+_LEAVE = "_tfzip_leave"
+
+
+def leave_simulation(model: keras.Model) -> None:
+    """Ends what a fit that was interrupted between two steps has left behind."""
+    leave = vars(model).get(_LEAVE)
+    if leave is not None:
+        leave()
+
 
 class SimulatedFit:
     """Replaces a model's forward pass, from the construction to `leave` or to a failing train step.
@@ -29,6 +38,7 @@ class SimulatedFit:
 
     def __init__(self, model: keras.Model, scheme: Scheme, statistics_move: bool) -> None:
         self._model = model
+        leave_simulation(model)
         record = record_of(model)
         known = record if record is not None and record.scheme == scheme and record.ranges else None
         with model.distribute_strategy.scope():
@@ -36,10 +46,18 @@ class SimulatedFit:
         self._inputs = keras.tree.flatten(input_tree(model))
         self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
         self._batches: list[Any] = []
-        self._latest = self._room_for_inputs()
+        self._latest: list[tf.Variable] = []
+        self._jit_compile = model.jit_compile
         self._statistics_move = statistics_move
         self._undo = replace_call(model, self._forward)
+        vars(model)[_LEAVE] = self.leave
         recompile(model, on_error=self.leave)
+
+    def keep_batches(self) -> None:
+        """Lets train steps leave their inputs behind, for `keep_batch`."""
+        self._latest = self._room_for_inputs()
+        self._model.jit_compile = False  # XLA has no variables whose shape changes with the batch
+        recompile(self._model)
 
     @property
     def is_calibrated(self) -> bool:
@@ -56,20 +74,21 @@ class SimulatedFit:
         """Takes inputs to choose ranges on, in place of batches of the fit."""
         self._batches = list(in_batches(calibration_samples(data, self._inputs)))
 
-    def keep_batch(self, at_most: int) -> int:
-        """Keeps what the last train step read, unless there is enough; returns how much is kept."""
-        if len(self._batches) < at_most:
-            self._batches.append([np.asarray(variable.read_value()) for variable in self._latest])
+    def keep_batch(self) -> int:
+        """Keeps what the last train step read; returns how many batches are kept."""
+        self._batches.append([np.asarray(variable.read_value()) for variable in self._latest])
         return len(self._batches)
 
     def calibrate(self, observer: Observer) -> None:
-        """Chooses ranges on the batches kept."""
+        """Chooses ranges on the batches kept. The forward pass is simulated from then on."""
         if not self._batches:
             return
         was_simulated = self.is_calibrated
         with self._model.distribute_strategy.scope():
             self._quantizer.calibrate(self._batches, observer)
         if not was_simulated:
+            self._latest = []
+            self._model.jit_compile = self._jit_compile
             recompile(self._model)
 
     def note(self) -> None:
@@ -80,13 +99,15 @@ class SimulatedFit:
     def leave(self) -> None:
         """Gives the model its float forward pass back."""
         self.note()
+        vars(self._model).pop(_LEAVE, None)
         self._undo()
+        self._model.jit_compile = self._jit_compile
         forget_steps(self._model)
         if record_of(self._model) is None:
             attach_record(self._model, None)
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
-        if training:
+        if training and self._latest:
             for variable, tensor in zip(self._latest, keras.tree.flatten(inputs), strict=True):
                 variable.assign(tf.cast(tensor, variable.dtype))
         if self.is_calibrated:

@@ -79,10 +79,14 @@ def _from_file(path: Path, config: dict[str, Any], version: str, unsafe: bool) -
         return from_tf_keras(path, unsafe=unsafe)
     import keras
 
+    from tfzip.quantization_record import attach_saved_record
+
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=not unsafe)
     except Exception as error:  # Keras raises any class on a damaged or foreign file
         raise _unreadable(path, error) from error
+    if path.suffix == ".keras":
+        attach_saved_record(model, path)
     return _from_object(model, str(path))
 
 

@@ -27,7 +27,7 @@ def activate(call: Call, tensor: Any, function: Any) -> Value:
     """The activation that a layer ends in; those that are not folded see a stored tensor."""
     name = str(getattr(function, "__name__", "custom"))
     if name in ("relu", "relu6"):
-        return call.result(function(tensor))
+        return call.result(tensor, activation=function)
     return _named(call, call.emit("linear", tensor).tensor, name, function)
 
 
