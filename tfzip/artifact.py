@@ -45,8 +45,8 @@ class Finding:
     """Something in a file that costs speed or did not follow the scheme.
 
     Attributes:
-        kind: `"float_island"`, `"flex_op"`, `"custom_op"`, `"unquantized_weight"`, `"huge_step"` or
-            `"wrong_bias"`.
+        kind: `"float_island"`, `"flex_op"`, `"custom_op"`, `"unquantized_weight"`, `"kept_wider"` (weights
+            in 8 bits where the scheme has 4 and LiteRT no kernel), `"huge_step"` or `"wrong_bias"`.
         op: Name of the operation in the file, for example `"EXP"`.
         layer: Path of the Keras layer it came from, or its tensor's name when no layer matches.
         cost: What it costs, in words with units.

@@ -18,8 +18,16 @@ _SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.va
 )
 @click.argument("model")
 @click.option("-o", "--output", required=True, help="The .tflite to write.")
-@click.option("--scheme", default="float32", show_default=True, help="Number formats of the file.")
+@click.option(
+    "--scheme", help="Number formats of the file.  [default: those the model was trained for, else float32]"
+)
 @click.option("--calibration", help="Data for integer schemes: .npz, keras:NAME, sklearn:digits, folder, ...")
+@click.option(
+    "--observer",
+    default="percentile",
+    show_default=True,
+    help="How ranges are chosen: percentile, min_max, moving_average, mse or entropy.",
+)
 @click.option("--batch", type=int, default=1, show_default=True, help="Fixed batch size of the file.")
 @click.option("--io", help="Type of inputs and outputs: float32, int8 or int16.  [default: the scheme's own]")
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
@@ -28,7 +36,8 @@ def command(model: str, output: str, as_json: bool, **options: Any) -> None:
     """Runs the export in a child, so that nothing the converter does can take the command along."""
     from tfzip.sandbox import run_isolated
 
-    get_scheme(options["scheme"])
+    if options["scheme"] is not None:
+        get_scheme(options["scheme"])
     artifact = run_isolated("tfzip.conversion.export:export_spec", model, output, **options)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(artifact), default=str, indent=2))

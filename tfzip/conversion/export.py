@@ -16,6 +16,7 @@ from tfzip.conversion.converters import ConversionJob
 from tfzip.conversion.diagnosis import explain
 from tfzip.conversion.knowledge import kernels_of, recorded_of
 from tfzip.conversion.signature import file_signature
+from tfzip.conversion.spill import spilled
 from tfzip.conversion.trace import fixed_inputs, trace
 from tfzip.errors import ConversionError, SandboxError
 from tfzip.files import written_beside
@@ -147,7 +148,7 @@ def _export(
             scheme,
             io,
             batch,
-            calibration=_spill(samples, Path(folder)),
+            calibration=spilled(samples, Path(folder)),
             observer=observers.get(observer),
             recorded=recorded_of(model, record) if scheme.needs_calibration else None,
             layers=tuple(layers),
@@ -175,15 +176,6 @@ def _export(
 
 def _run_here(target: str, job: ConversionJob) -> Any:
     return resolve(target)(job)
-
-
-def _spill(samples: Mapping[str, np.ndarray], folder: Path) -> tuple[tuple[str, str], ...]:
-    files = []
-    for position, (name, array) in enumerate(samples.items()):
-        file = folder / f"calibration_{position}.npy"
-        np.save(file, array)
-        files.append((name, str(file)))
-    return tuple(files)
 
 
 def _audited(graph: FileGraph, scheme: Scheme, layers: Sequence[str]) -> tuple[Finding, ...]:

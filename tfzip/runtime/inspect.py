@@ -1,7 +1,6 @@
 """Says what is in a file, and what a runtime makes of it, without letting the file hurt anyone."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 
@@ -10,9 +9,9 @@ from tfzip.errors import FileFormatError, SandboxError, TfzipError, one_line
 from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
 from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
-from tfzip.schemes import SCHEMES
 from tfzip.tflite import FileGraph, audit, read, read_metadata
 from tfzip.tflite.file_graph import BITS_OF, Operator, Subgraph, Tensor
+from tfzip.tflite.layer_list import layers_in, scheme_in
 from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
 from tfzip.tflite.naming import layer_of_operator
@@ -95,8 +94,7 @@ def _reason(error: TfzipError) -> str:
 def static_report(path: str) -> FileReport:
     """Reads what needs no runtime; called in a child, whose deadline bounds it on hostile files."""
     graph, metadata = read(path), read_metadata(path)
-    scheme = metadata.get("scheme", "")
-    layers = _layers(metadata)
+    layers = layers_in(metadata)
     constants = {t.data_offset: t for s in graph.subgraphs for t in s.tensors if t.size_bytes}
     zeros = {offset: zero_fraction(graph, tensor) for offset, tensor in constants.items()}
     ops = _op_reports(graph, layers, zeros)
@@ -104,24 +102,15 @@ def static_report(path: str) -> FileReport:
         path=path,
         size_bytes=graph.size_bytes,
         sha256=sha256_of(path),
-        scheme=scheme,
-        metadata={key: value for key, value in metadata.items() if key != "layers"},
+        scheme=metadata.get("scheme", ""),
+        metadata={key: value for key, value in metadata.items() if key not in ("layers", "widths")},
         signatures=graph.signatures,
         tensors=tuple(tuple(_tensor_report(t, zeros) for t in s.tensors) for s in graph.subgraphs),
         ops=ops,
         weights_bytes=sum(tensor.size_bytes for tensor in constants.values()),
         macs=sum(op.macs for op in ops),
-        findings=audit(graph, scheme if scheme in SCHEMES else "float32", layers),
+        findings=audit(graph, scheme_in(metadata), layers),
     )
-
-
-def _layers(metadata: Mapping[str, str]) -> list[str]:
-    """Returns the layers' paths that export recorded; a file that was tampered with has none."""
-    try:
-        layers = json.loads(metadata.get("layers", "[]"))
-    except (ValueError, RecursionError):
-        return []
-    return [path for path in layers if isinstance(path, str)] if isinstance(layers, list) else []
 
 
 def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, float]) -> tuple[OpReport, ...]:

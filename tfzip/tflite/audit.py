@@ -76,7 +76,7 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
         findings += [_wrong_bias(graph, wrong, layer_paths) for wrong in wrong_biases(graph)]
     if scheme.weights.bits < 32:
         outside = [place for place in everywhere if id(place) not in in_islands]
-        findings += _float_weights(outside, scheme.weights.bits)
+        findings += _wide_weights(outside, scheme)
     return tuple(findings)
 
 
@@ -190,30 +190,30 @@ def _borders(subgraph: Subgraph) -> dict[int, set[int]]:
     return found
 
 
-def _float_weights(places: Sequence[_Place], bits: int) -> list[Finding]:
-    """Returns weights of more bits than the scheme's, each once, named after the first that uses it."""
+def _wide_weights(places: Sequence[_Place], scheme: Scheme) -> list[Finding]:
+    """Returns weights of more bits than their layer's, each once, named after the first that uses it."""
     found: dict[int, tuple[_Place, Tensor]] = {}
     for place in places:
+        bits = scheme.weights_of(place.layer).bits
         for position, tensor in enumerate(place.subgraph.tensors_of(place.operator.inputs)):
             is_bias = position == 2 and len(tensor.shape) == 1
-            if _is_left_float(tensor, bits) and not is_bias:
+            if _is_wider(tensor, bits, macs_of(place.subgraph, place.operator) > 0) and not is_bias:
                 found.setdefault(tensor.data_offset, (place, tensor))
-    return [
-        Finding(
-            kind="unquantized_weight",
-            op=place.operator.name,
-            layer=place.layer,
-            cost=f"{format_bytes(tensor.size_bytes)} in {tensor.dtype},"
-            f" {format_bytes(_saved(tensor, bits))} more than in {bits} bits",
-        )
-        for place, tensor in found.values()
-    ]
+    return [_wide(place, tensor, scheme.weights_of(place.layer).bits) for place, tensor in found.values()]
 
 
-def _is_left_float(tensor: Tensor, bits: int) -> bool:
-    is_big = tensor.is_constant and tensor.size_bytes >= _SMALL_BYTES
-    return is_big and tensor.is_float and BITS_OF[tensor.dtype] > bits
+def _is_wider(tensor: Tensor, bits: int, is_weighted: bool) -> bool:
+    is_big = tensor.size_bytes >= _SMALL_BYTES or (is_weighted and not tensor.is_float)
+    is_weight = tensor.is_float or tensor.dtype in ("int8", "uint8")
+    return tensor.is_constant and is_big and is_weight and BITS_OF[tensor.dtype] > bits
 
 
-def _saved(tensor: Tensor, bits: int) -> int:
-    return tensor.size_bytes * (BITS_OF[tensor.dtype] - bits) // BITS_OF[tensor.dtype]
+def _wide(place: _Place, tensor: Tensor, bits: int) -> Finding:
+    saved = tensor.size_bytes * (BITS_OF[tensor.dtype] - bits) // BITS_OF[tensor.dtype]
+    return Finding(
+        kind="unquantized_weight" if tensor.is_float else "kept_wider",
+        op=place.operator.name,
+        layer=place.layer,
+        cost=f"{format_bytes(tensor.size_bytes)} in {tensor.dtype},"
+        f" {format_bytes(saved)} more than in {bits} bits",
+    )

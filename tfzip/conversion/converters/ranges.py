@@ -34,7 +34,7 @@ def observe_ranges(
         DataError: An activation is not finite on the data.
     """
     inner = [i for i in file.names if i not in file.ends and file[i][0] != file[i][1]]
-    masked = {index for index in inner if file[index][0] < _MASK}
+    masked = masked_in(file).intersection(inner)
     seen = _observed(file, batches, inner, masked)
     for index in inner:
         if index not in masked:
@@ -65,11 +65,32 @@ def _observed(
     return seen
 
 
+def soften_recorded_masks(file: CalibratedFile, masked: Collection[int]) -> None:
+    """Replaces numbers close to minus infinity by the low end of what they mask, once that has its range.
+
+    Args:
+        file: It is changed.
+        masked: Numbers of the tensors that such numbers were seen in, from `masked_in`.
+    """
+    instead = min((file[index][0] for index in masked), default=0.0)
+    if _MASK < instead < 0:
+        _replace_constants(file, instead)
+
+
+def masked_in(file: CalibratedFile) -> set[int]:
+    """Returns the numbers of the tensors whose present range reaches close to minus infinity."""
+    return {index for index in file.names if file[index][0] < _MASK}
+
+
 def _soften_masks(file: CalibratedFile, seen: Mapping[int, TensorStatistics]) -> None:
     lowest = min((statistics.low for statistics in seen.values()), default=0.0)
     highest = max((statistics.high for statistics in seen.values()), default=0.0)
     instead = lowest - highest - _NO_WEIGHT
     for index, statistics in seen.items():
         file[index] = instead, statistics.high
+    _replace_constants(file, instead)
+
+
+def _replace_constants(file: CalibratedFile, instead: float) -> None:
     for values in file.float_constants():
         values[values < _MASK] = instead

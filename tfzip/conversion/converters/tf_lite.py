@@ -14,11 +14,12 @@ from tfzip.conversion.converters.calibrated import Batch, CalibratedFile
 from tfzip.conversion.converters.file_model import FileModel
 from tfzip.conversion.converters.formats import fit_16_bits, unsigned, without_border
 from tfzip.conversion.converters.plans import WeightPlans
-from tfzip.conversion.converters.ranges import observe_ranges
+from tfzip.conversion.converters.ranges import masked_in, observe_ranges, soften_recorded_masks
 from tfzip.conversion.converters.recorded import probe_batch, refuse_unknown, write_recorded
 from tfzip.conversion.converters.weights import rewrite_weights
 from tfzip.errors import ConversionError, TfzipError
 from tfzip.quantization.observers import PercentileObserver
+from tfzip.quantization_record import Range
 from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 
@@ -42,12 +43,17 @@ def convert(job: ConversionJob) -> None:
     _run_once(content)
 
 
-def calibrated_file(job: ConversionJob) -> CalibratedFile:
-    """Returns the float file of an integer scheme with all the ranges that are known.
+def inner_ranges(job: ConversionJob) -> dict[str, Range]:
+    """Returns the ranges, by tensor of the file, of what no recorded range belongs to."""
+    file = _calibrated(job)
+    observe_ranges(file, _batches(job), job.observer or PercentileObserver(), job.scheme.activations)
+    chosen = {index: file[index] for index in file.names}
+    unknown = file.names if job.recorded is None else write_recorded(file, job.recorded, job.batch)
+    return {file.names[index]: chosen[index] for index in unknown}
 
-    Raises:
-        ConversionError: Without calibration data, a tensor has no range.
-    """
+
+def _calibrated(job: ConversionJob) -> CalibratedFile:
+    """Returns the float file of an integer scheme with the ranges that its data have."""
     converter = _converter(job)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _batches(job)
@@ -58,7 +64,7 @@ def calibrated_file(job: ConversionJob) -> CalibratedFile:
 def _converted(job: ConversionJob) -> bytes:
     scheme = job.scheme
     if scheme.needs_calibration:
-        file = calibrated_file(job)
+        file = _calibrated(job)
         _set_ranges(file, job)
         content, floats = _quantized(file.to_bytes(), job), file.to_bytes()
     else:
@@ -79,9 +85,11 @@ def _set_ranges(file: CalibratedFile, job: ConversionJob) -> None:
         observer = job.observer or PercentileObserver()
         observe_ranges(file, _batches(job), observer, job.scheme.activations)
     if job.recorded is not None:
+        masked = masked_in(file)
         unknown = write_recorded(file, job.recorded, job.batch)
         if not job.calibration:
             refuse_unknown(file, unknown, job.layers)
+            soften_recorded_masks(file, masked)
 
 
 def _quantized(calibrated: bytes, job: ConversionJob) -> bytes:
