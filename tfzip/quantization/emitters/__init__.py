@@ -50,11 +50,13 @@ class Sum:
         integers: Whole numbers, as floats.
         source_step: Step of the activation that was read.
         other_step: Step of what it was multiplied by, in a shape that broadcasts against `integers`.
+        rounded_twice: Whether LiteRT's own kernel computes it, since XNNPACK has none.
     """
 
     integers: Any
     source_step: Any
     other_step: Any
+    rounded_twice: bool = False
 
 
 class Emitter:

@@ -1,8 +1,9 @@
 """Rounds as LiteRT's kernels round, to the last bit: for inference, without gradients.
 
 Accumulators are whole numbers far below 2**24, which float32 holds exactly. From there XNNPACK multiplies by
-one float32 factor and rounds to even; its addition works with factors of 21 bits and rounds up; average
-pooling, which it leaves to LiteRT, rounds away from zero.
+one float32 factor and rounds to even; its addition works with factors of 21 bits and rounds up. Convolutions
+of 4 bits it leaves to LiteRT, whose matrix products have factors of 31 bits and round up at the first 31 bits and
+once more at the rest; average pooling as well, which rounds away from zero.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from tfzip.quantization.emitters import Kernel, Sum, Value
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
 
 _FACTOR_BITS = 20
+_XNNPACK_BITS = 8
+_DENSE_AXES = 2
 
 
 class IntegerKernels(FakeQuantize):
@@ -30,13 +33,17 @@ class IntegerKernels(FakeQuantize):
         total = apply(self._integers(source), ops.round(stored / spread))
         if kernel.bias is not None:
             total = total + kernel.align(ops.round(kernel.bias / (source_step * step)))
-        return Sum(total, source_step, kernel.align(step))
+        is_narrow = self.scheme.weights_of(kernel.group.path).bits < _XNNPACK_BITS
+        is_dense = len(kernel.group.kernel.shape) == _DENSE_AXES
+        return Sum(total, source_step, kernel.align(step), rounded_twice=is_narrow and not is_dense)
 
     def rounded(self, key: str, total: Sum) -> Any:
-        """Multiplies by one factor and rounds to even."""
+        """Multiplies by one factor and rounds to even; in LiteRT's own kernels, rounds up twice."""
         if key not in self.rows:
             return super().rounded(key, total)
         step = self.step(key)
+        if total.rounded_twice:
+            return _rounded_twice(total, step) * step
         return ops.round(total.integers * (total.source_step * total.other_step / step)) * step
 
     def add(self, key: str, first: Value, second: Value) -> Any:
@@ -82,3 +89,17 @@ class IntegerKernels(FakeQuantize):
             else -(2 ** (self.scheme.activations.bits - 1))
         )
         return ops.round(lowest - low / self.step(key))
+
+
+def _rounded_twice(total: Sum, step: Any) -> Any:
+    wide = [ops.cast(value, "float64") for value in (total.source_step, total.other_step, step)]
+    factor = wide[0] * wide[1] / wide[2]
+    exponent = ops.floor(tf.math.log(factor) / tf.math.log(tf.constant(2.0, tf.float64))) + 1
+    mantissa = ops.cast(ops.round(factor / 2.0**exponent * 2.0**31), "int64")
+    right = ops.cast(ops.maximum(-exponent, 0), "int64")
+    left = ops.cast(2.0 ** ops.maximum(exponent, 0), "int64")
+    high = tf.bitwise.right_shift(
+        ops.cast(total.integers, "int64") * left * mantissa + 2**30, tf.constant(31, tf.int64)
+    )
+    half = tf.bitwise.left_shift(tf.ones_like(right), right) // 2
+    return ops.cast(tf.bitwise.right_shift(high + half, right), "float32")
