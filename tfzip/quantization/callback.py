@@ -133,7 +133,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         if self._simulated is not None:
             if self._ranges_move:
                 self._simulated.calibrate(self.observer)
-            self._simulated.leave()
+            self._simulated.finish(self.observer)
 
     def _begin(self, statistics_move: bool) -> SimulatedFit:
         self._trained = 0

@@ -1,21 +1,27 @@
 """A model in `fit` whose forward pass is simulated: entering, choosing grids on its batches, and leaving."""
 
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfzip.errors import ConversionError
 from tfzip.fit_step import forget_steps, recompile
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer
 from tfzip.quantization.quantizer import Quantizer, in_batches
 from tfzip.quantization_record import attach_record, record_of
+from tfzip.sandbox import resolve
 from tfzip.schemes import Scheme
 from tfzip.sources.batches import calibration_samples
 
 _LEAVE = "_tfzip_leave"
+_INNER = "tfzip.conversion.inner:inner_ranges"  # conversion is above this package
+_INNER_SAMPLES = 64
 
 
 def leave_simulation(model: keras.Model) -> None:
@@ -105,6 +111,26 @@ class SimulatedFit:
         forget_steps(self._model)
         if record_of(self._model) is None:
             attach_record(self._model, None)
+
+    def finish(self, observer: Observer) -> None:
+        """Leaves, and finds ranges for what the simulation ran whole, so that export needs no data."""
+        self.leave()
+        record = record_of(self._model)
+        if record is None or not self._quantizer.simulation.whole or not self._batches:
+            return
+        if record.scheme.activations.kind != "int":
+            return
+        columns = zip(*self._batches, strict=True)
+        samples = {
+            spec.name: np.concatenate(list(arrays))[:_INNER_SAMPLES]
+            for spec, arrays in zip(self._inputs, columns, strict=True)
+        }
+        try:
+            inner = resolve(_INNER)(self._model, record, samples, observer)
+        except ConversionError as error:
+            warnings.warn(f"Exporting this model will need calibration data. {error}", stacklevel=2)
+            return
+        attach_record(self._model, replace(record, inner=inner))
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
         if training and self._latest:

@@ -9,7 +9,7 @@ from tfzip.graph import flatten
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, filled
 from tfzip.graph.lowering import Lowering
 from tfzip.quantization.call import Call
-from tfzip.quantization.contracts import contract_of
+from tfzip.quantization.contracts import contract_of, whole
 from tfzip.quantization.emitters import Emitter, Value
 from tfzip.quantization.weighted import WeightGroup, weight_groups
 
@@ -23,6 +23,7 @@ class Simulation:
     Attributes:
         graph: The model's flat graph.
         groups: Its kernels as the file holds them.
+        whole: Paths of what runs as Keras runs it, so that tensors inside are not simulated.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -33,6 +34,7 @@ class Simulation:
         for group in self.groups:
             self._groups_of.setdefault(group.nodes[0], []).append(group)
         self._keys = _keys(self.graph)
+        self.whole = tuple(n.path for n in self.graph.nodes if contract_of(n.operation) is whole)
 
     def run(self, inputs: Any, emitter: Emitter, *, batch_statistics: bool = False) -> Any:
         """Computes the model's outputs.

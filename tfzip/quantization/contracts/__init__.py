@@ -2,7 +2,7 @@
 
 A contract runs one call and emits every tensor that LiteRT stores on the way, so that the simulation rounds
 where the file rounds. An operation without a contract runs as Keras runs it, and its results are stored on
-grids of their own.
+grids of their own; if LiteRT takes several operations for it, those inside are not simulated.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from tfzip.quantization.emitters import Value
 
 Contract = Callable[[Call], Value | Sequence[Value]]
 _CONTRACTS: dict[str, Contract] = {}
-_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic")
+_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic", "single")
 
 
 def contract(*names: str) -> Callable[[Contract], Contract]:
@@ -30,12 +30,13 @@ def contract(*names: str) -> Callable[[Contract], Contract]:
 
 
 def contract_of(operation: keras.Operation) -> Contract:
-    """Returns the contract of an operation."""
+    """Returns the contract of an operation, `whole` where there is none of its own."""
     is_stock = type(operation).__module__.split(".")[0] == "keras"
-    return _CONTRACTS.get(type(operation).__name__, _stored_results) if is_stock else _stored_results
+    return _CONTRACTS.get(type(operation).__name__, whole) if is_stock else whole
 
 
-def _stored_results(call: Call) -> Sequence[Value]:
+def whole(call: Call) -> Sequence[Value]:
+    """Runs an operation as Keras does and stores its results; what is inside is not simulated."""
     results: list[Any] = keras.tree.flatten(call.run())
     if len(results) == 1:
         return [call.result(results[0])]

@@ -2,8 +2,8 @@
 
 Accumulators are whole numbers far below 2**24, which float32 holds exactly. From there XNNPACK multiplies by
 one float32 factor and rounds to even; its addition works with factors of 21 bits and rounds up. Convolutions
-of 4 bits it leaves to LiteRT, whose matrix products have factors of 31 bits and round up at the first 31 bits and
-once more at the rest; average pooling as well, which rounds away from zero.
+of 4 bits it leaves to LiteRT, whose matrix products have factors of 31 bits and round up at the first 31 bits
+and once more at the rest; average pooling as well, which rounds away from zero.
 """
 
 from collections.abc import Callable

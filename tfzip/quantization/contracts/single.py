@@ -1,0 +1,21 @@
+"""Operations that LiteRT computes in one step, on a grid of their own."""
+
+from collections.abc import Sequence
+
+from tfzip.quantization.call import Call
+from tfzip.quantization.contracts import contract, whole
+from tfzip.quantization.emitters import Value
+
+_POOLINGS = tuple(f"GlobalAveragePooling{n}D" for n in (1, 2, 3))
+_LAYERS = ("LeakyReLU", "PReLU", "Subtract", "Average", "Embedding")
+_OPERATIONS = (
+    *("Mean", "Sum", "Divide", "TrueDivide", "Matmul", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Absolute"),
+    *("Negative", "Power", "SquaredDifference", "LeakyRelu", "Elu", "Abs", "Any", "All", "Equal", "NotEqual"),
+    *("Greater", "Less", "GreaterEqual", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "Argmax"),
+)
+
+
+@contract(*_POOLINGS, *_LAYERS, *_OPERATIONS)
+def single(call: Call) -> Sequence[Value]:
+    """The results as they are."""
+    return whole(call)
