@@ -16,7 +16,7 @@ LEVELS = [
     {"conversion"},
     {"quantization"},
     {"sources"},
-    {"legacy", "pruning", "distillation", "nas"},
+    {"legacy", "pruning", "distillation", "nas", "packing"},
     {"graph", "tflite"},
     {
         "registry",
@@ -36,6 +36,7 @@ DOORS = {
     "ai_edge_litert": {"runtime/runtimes", "tflite/schema.py"},
     "tflite_runtime": {"runtime/runtimes"},
     "tf_keras": {"legacy"},
+    "zstandard": {"packing/zstd.py"},
     "tensorflow_model_optimization": {"legacy"},
 }
 MAX_LINES = 320

@@ -16,7 +16,9 @@ COMMANDS = {
     "doctor": "Say what is installed and what answers.",
     "inspect": "Show what is in a .tflite file.",
     "list": "List schemes, criteria, schedules and every other name.",
+    "pack": "Make a .tflite small to download.",
     "run": "Run a recipe, or continue an interrupted run.",
+    "unpack": "Give back the .tflite that was packed.",
 }
 
 

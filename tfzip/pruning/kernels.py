@@ -38,7 +38,9 @@ class LeftOut:
     reason: str
 
 
-def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[list[Kernel], list[LeftOut]]:
+def find_kernels(
+    model: keras.Model, layers: LayerSelection = None, *, verb: str = "pruned"
+) -> tuple[list[Kernel], list[LeftOut]]:
     """Returns what can be pruned: trained variables of two or more axes named `*kernel` or `*embeddings`.
 
     That is dense, convolution, depthwise, transposed, recurrent, attention and embedding kernels; not biases,
@@ -47,6 +49,7 @@ def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[lis
     Args:
         model: A built model.
         layers: Which layers, as in `select_layers`. Defaults to all.
+        verb: What is done to kernels, for messages. Defaults to "pruned".
 
     Raises:
         OptionError: `layers` matches nothing, or nothing that it matches can be pruned.
@@ -75,7 +78,7 @@ def find_kernels(model: keras.Model, layers: LayerSelection = None) -> tuple[lis
             left_out.append(LeftOut(path, tuple(variable.shape), reason))
     if not kernels:
         reasons = _telling_reasons(left_out, [item.path for item in chosen])
-        raise OptionError(f"Nothing in model {model.name!r} can be pruned: {reasons}.")
+        raise OptionError(f"Nothing in model {model.name!r} can be {verb}: {reasons}.")
     return kernels, left_out
 
 

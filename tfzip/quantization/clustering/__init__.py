@@ -1,0 +1,1 @@
+"""Weight sharing: which values a kernel keeps, and training them."""

@@ -1,0 +1,142 @@
+"""Which weights of a kernel become one: pure functions on rows of weights."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.quantization.clustering.centroids import choose_centroids, nearest
+from tfzip.quantization.clustering.sharing import fitted_scales, shared_by_channel
+
+Matrix = NDArray[np.float32]
+Index = NDArray[np.int32]
+_SAME = 1e-5
+_ROUNDS = 5
+
+
+def assign_by_channel(rows: Matrix, clusters: int, *, spare: bool = False, **options: Any) -> Index:
+    """Returns codes by k-means in each channel.
+
+    Args:
+        rows: Weights: (channels, weights of a channel).
+        clusters: The most different values of a channel, its zeros included.
+        spare: Whether to leave a code for zeros that are still to come. Defaults to False.
+        **options: `initialization` and `seed` of `choose_centroids`.
+
+    Returns:
+        Codes, of the same shape; -1 where a weight is zero.
+    """
+    index = np.full(rows.shape, -1, np.int32)
+    for row, codes in zip(rows, index, strict=True):
+        alive = row != 0
+        if alive.any():
+            count = clusters - int(spare or not alive.all())
+            codes[alive] = nearest(row[alive], choose_centroids(row[alive], count, **options))
+    return index
+
+
+def assign_by_kernel(
+    rows: Matrix, clusters: int, signs: Matrix, *, spare: bool = False, **options: Any
+) -> Index:
+    """Returns codes by k-means on weights in units of their channel's largest, then improved scales.
+
+    Args:
+        rows: Weights: (channels, weights of a channel).
+        clusters: The most codes, that of zeros included.
+        signs: What batch normalization multiplies a channel by, of which the sign counts: (channels,).
+        spare: Whether to leave a code for zeros that are still to come. Defaults to False.
+        **options: `initialization` and `seed` of `choose_centroids`.
+
+    Returns:
+        Codes, of the same shape; -1 where a weight is zero.
+    """
+    alive = rows != 0
+    if not alive.any():
+        return np.full(rows.shape, -1, np.int32)
+    count = clusters - int(spare or not alive.all())
+    units = largest(rows, signs)
+    codes = choose_centroids((rows / units)[alive], count, pinned=(-1.0, 1.0), **options)
+    for _ in range(_ROUNDS):
+        index = nearest_codes(rows, units, codes, clusters, alive)
+        scales, found = map(np.asarray, fitted_scales(rows, index, clusters))
+        units = np.where(scales != 0, scales, 1.0).astype(np.float32)
+        used = np.union1d([0, clusters - 1], index[alive])
+        codes = np.unique(found[used])
+    return nearest_codes(rows, units, codes, clusters, alive)
+
+
+def nearest_codes(
+    rows: Matrix, units: Matrix, codes: NDArray[Any], clusters: int, alive: NDArray[np.bool_]
+) -> Index:
+    """Returns the nearest code of each weight, with one of the outermost in each channel.
+
+    Args:
+        rows: Weights: (channels, weights of a channel).
+        units: Scale of each channel: (channels, 1).
+        codes: Ascending, from -1 to 1.
+        clusters: Number of codes; the highest one is numbered `clusters - 1`.
+        alive: What is not zero for good.
+    """
+    relative = np.asarray(rows / units, np.float32)
+    index = nearest(relative, codes)
+    index[index == len(codes) - 1] = clusters - 1
+    top = np.where(alive, np.abs(relative), 0.0).argmax(axis=1)
+    channel = np.arange(len(rows))
+    without = ~(alive & ((index == 0) | (index == clusters - 1))).any(axis=1)
+    index[channel[without], top[without]] = np.where(relative[channel, top] > 0, clusters - 1, 0)[without]
+    index[~alive] = -1
+    return index
+
+
+def again_by_channel(rows: Matrix, index: Index, clusters: int) -> Index:
+    """Returns the nearest code of each weight, the codes being the means of those that have them now."""
+    again = np.full(rows.shape, -1, np.int32)
+    means = np.asarray(shared_by_channel(rows, index, clusters))
+    for row, shared, old, new in zip(rows, means, index, again, strict=True):
+        alive = old >= 0
+        if alive.any():
+            new[alive] = nearest(row[alive], np.unique(shared[alive]))
+    return again
+
+
+def again_by_kernel(rows: Matrix, index: Index, clusters: int) -> Index:
+    """Returns the nearest code of each weight under the scales and codes that fit those they have now."""
+    alive = index >= 0
+    if not alive.any():
+        return index
+    scales, codes = map(np.asarray, fitted_scales(rows, index, clusters))
+    used = np.union1d([0, clusters - 1], index[alive])
+    units = np.where(scales != 0, scales, 1.0)
+    return nearest_codes(rows, units, np.unique(codes[used]), clusters, alive)
+
+
+def recover_by_channel(rows: Matrix, clusters: int, *, spare: bool = False) -> Index | None:
+    """Returns the codes of rows that share weights already, or None where they do not."""
+    index = np.full(rows.shape, -1, np.int32)
+    for row, codes in zip(rows, index, strict=True):
+        alive = row != 0
+        values, inverse = np.unique(row[alive], return_inverse=True)
+        if len(values) > clusters - int(spare or not alive.all()):
+            return None
+        codes[alive] = inverse
+    return index
+
+
+def recover_by_kernel(rows: Matrix, clusters: int, signs: Matrix, *, spare: bool = False) -> Index | None:
+    """Returns the codes of rows that are scales times one codebook already, or None where they are not."""
+    alive = rows != 0
+    units = largest(rows, signs)
+    relative = np.sort((rows / units)[alive])
+    begins = np.flatnonzero(np.diff(relative, prepend=-np.inf) > _SAME)
+    codes = np.union1d(relative[begins], [-1.0, 1.0])
+    inner = codes[np.abs(np.abs(codes) - 1.0) > _SAME]
+    if len(inner) + 2 + int(spare or not alive.all()) > clusters:
+        return None
+    return nearest_codes(rows, units, np.concatenate([[-1.0], inner, [1.0]]), clusters, alive)
+
+
+def largest(rows: Matrix, signs: Matrix) -> Matrix:
+    """Returns the largest magnitude of each channel with the sign of its factor, or 1: (channels, 1)."""
+    magnitude = np.abs(rows).max(axis=1)
+    found = np.where(magnitude > 0, magnitude, 1.0) * np.where(signs < 0, -1.0, 1.0)
+    return np.asarray(found[:, np.newaxis], np.float32)
