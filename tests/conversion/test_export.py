@@ -223,15 +223,31 @@ def test_every_half_precision_policy_is_converted_as_float32(tmp_path, policy):
     np.testing.assert_allclose(run(artifact, x=data)["out"], expected, atol=5e-2)
 
 
-def test_a_file_that_a_kernel_refuses_is_not_written(tmp_path):
-    x = keras.Input((8, 16))
-    model = keras.Model(x, layers.Dense(3)(layers.LayerNormalization(name="norm")(x)))
-    data = RNG.normal(size=(16, 8, 16)).astype("float32")
-    with pytest.raises(
-        ConversionError, match="made of SQUARED_DIFFERENCE in layer 'norm'.*Use another scheme"
-    ):
-        tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
+def refuse(job):
+    raise ConversionError(
+        "kernel.cc:1 only FLOAT32, got 7. Node number 0 (FULLY_CONNECTED) failed to prepare."
+    )
+
+
+def test_a_file_that_a_kernel_refuses_is_not_written(convnet, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_CONVERTER", "tests.conversion.test_export:refuse")
+    with pytest.raises(ConversionError, match="The converter failed: .*FULLY_CONNECTED"):
+        tfzip.export(convnet, tmp_path / "m.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_no_kernel_of_16_bits_stays_in_float_and_is_listed(tmp_path):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8, 16), name="x")
+    y = layers.LayerNormalization(name="norm")(layers.Dense(16, "hard_silu", name="bent")(x))
+    model = keras.Model(x, layers.Dense(3, name="out")(y))
+    data = RNG.normal(size=(16, 8, 16)).astype("float32")
+    artifact = tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=data)
+    assert {(f.kind, f.layer) for f in artifact.findings} == {
+        ("float_island", "norm"),
+        ("float_island", "bent"),
+    }
+    np.testing.assert_allclose(run(artifact, x=data[:1])["out"], model(data[:1]).numpy(), atol=3e-2)
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -247,13 +263,11 @@ def test_masked_attention_keeps_its_scores_in_int8_and_no_file_loses_them(tmp_pa
         data["given"][..., 0] = 1
     calibration = list(data.values()) if len(data) > 1 else data["x"]
     one = {name: array[:1] for name, array in data.items()}
-    artifact = tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=calibration)
-    found, expected = run(artifact, **one)["out"].ravel(), model(list(one.values())).numpy().ravel()
-    cosine = found @ expected / np.linalg.norm(found) / np.linalg.norm(expected)
-    assert cosine > 0.995
-    if causal:
-        with pytest.raises(ConversionError, match="in layer 'attention.*mask close to minus infinity"):
-            tfzip.export(model, tmp_path / "m.tflite", scheme="int16x8", calibration=calibration)
+    expected = model(list(one.values())).numpy().ravel()
+    for scheme in ("int8", "int16x8"):
+        artifact = tfzip.export(model, tmp_path / "m.tflite", scheme=scheme, calibration=calibration)
+        found = run(artifact, **one)["out"].ravel()
+        assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.995
 
 
 @pytest.mark.parametrize("scheme", ["int8", "int16x8"])

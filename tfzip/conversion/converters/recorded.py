@@ -16,7 +16,13 @@ from tfzip.errors import ConversionError
 from tfzip.fingerprint import fingerprint, nearest
 from tfzip.tflite import layer_of
 
-_FIXED = {Op.SOFTMAX, Op.LOG_SOFTMAX, Op.LOGISTIC, Op.TANH, Op.L2_NORMALIZATION}
+_FIXED = {
+    Op.SOFTMAX: (0.0, 1.0),
+    Op.LOGISTIC: (0.0, 1.0),
+    Op.TANH: (-1.0, 1.0),
+    Op.L2_NORMALIZATION: (-1.0, 1.0),
+    Op.LOG_SOFTMAX: (-16.0, 0.0),
+}
 _SAME_GRID = {
     *(Op.RESHAPE, Op.TRANSPOSE, Op.SQUEEZE, Op.EXPAND_DIMS, Op.SLICE, Op.STRIDED_SLICE, Op.GATHER),
     *(Op.PAD, Op.PADV2, Op.MIRROR_PAD, Op.AVERAGE_POOL_2D, Op.MAX_POOL_2D, Op.SPLIT, Op.SPLIT_V, Op.UNPACK),
@@ -56,7 +62,9 @@ def write_recorded(file: CalibratedFile, recorded: Recorded, batch: int) -> list
                 file[index] = file[source]
                 known.add(index)
         if code in _FIXED:
-            known.update(made)
+            for index in set(made) - known:
+                file[index] = _FIXED[code]
+                known.add(index)
     return [index for index in file.names if index not in known]
 
 

@@ -1,5 +1,6 @@
 """TensorFlow's own converter, told everything through a `ConversionJob`."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from tfzip.quantization_record import Range
 from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 
+_REFUSED = re.compile(r"Node number \d+ \((?P<op>\w+)\) failed")
+_PRODUCT = "MUL"  # TensorFlow's quantizer crashes on the product of 16-bit values and a constant
+
 
 def convert(job: ConversionJob) -> None:
     """Converts a SavedModel and writes the .tflite.
@@ -34,7 +38,7 @@ def convert(job: ConversionJob) -> None:
             `tfzip.conversion.diagnosis`.
     """
     try:
-        content = _converted(job)
+        content = _integer(job) if job.scheme.needs_calibration else _with_float_activations(job)
     except TfzipError:
         raise
     except Exception as error:  # noqa: BLE001 (the converter raises its own, untyped errors)
@@ -61,23 +65,44 @@ def _calibrated(job: ConversionJob) -> CalibratedFile:
     return CalibratedFile(converter.convert())
 
 
-def _converted(job: ConversionJob) -> bytes:
-    scheme = job.scheme
-    if scheme.needs_calibration:
-        file = _calibrated(job)
-        _set_ranges(file, job)
-        content, floats = _quantized(file.to_bytes(), job), file.to_bytes()
-    else:
-        converter = _converter(job)
-        if scheme.weights.bits < 32:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if scheme.weights.kind == "float":
-            converter.target_spec.supported_types = [tf.float16]
-        content = converter.convert()
-        if scheme.weights.kind == "float":
-            return bytes(content)
-        floats = _converter(job).convert()
-    return _rewritten(content, floats, job)
+def _with_float_activations(job: ConversionJob) -> bytes:
+    converter = _converter(job)
+    if job.scheme.weights.bits < 32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job.scheme.weights.kind == "float":
+        converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
+    return _rewritten(converter.convert(), _converter(job).convert(), job)
+
+
+def _integer(job: ConversionJob) -> bytes:
+    """Returns a file in which operations that LiteRT has no integer kernel for are left in float."""
+    file = _calibrated(job)
+    _set_ranges(file, job)
+    floats, left_float = file.to_bytes(), set[str]()
+    while True:
+        try:
+            quantized = _quantized(floats, job, left_float)
+        except RuntimeError:
+            if job.scheme.activations.bits == 8 or _PRODUCT in left_float:
+                raise
+            left_float.add(_PRODUCT)
+            continue
+        content = _rewritten(quantized, floats, job)
+        refused = _refused(content)
+        if refused is None or refused in left_float:
+            return content
+        left_float.add(refused)
+
+
+def _refused(content: bytes) -> str | None:
+    """Returns the name of the operation whose kernel refuses the file, if one does."""
+    try:
+        _run_once(content)
+    except ConversionError as error:
+        found = _REFUSED.search(str(error))
+        return found["op"] if found else None
+    return None
 
 
 def _set_ranges(file: CalibratedFile, job: ConversionJob) -> None:
@@ -92,35 +117,18 @@ def _set_ranges(file: CalibratedFile, job: ConversionJob) -> None:
             soften_recorded_masks(file, masked)
 
 
-def _quantized(calibrated: bytes, job: ConversionJob) -> bytes:
+def _quantized(calibrated: bytes, job: ConversionJob, left_float: set[str]) -> bytes:
     form, is_wide = job.scheme.weights, job.scheme.activations.bits == 16
     io = tf.float32 if is_wide else tf.as_dtype(job.io.replace("uint8", "int8"))
-    try:
-        content: bytes = mlir_quantize(
-            calibrated,
-            disable_per_channel=form.kind == "int" and not form.per_channel,
-            inference_type=types_pb2.QUANTIZED_INT16 if is_wide else types_pb2.QUANTIZED_INT8,
-            input_data_type=io,
-            output_data_type=io,
-        )
-    except RuntimeError:
-        if not is_wide or not job.calibration:
-            raise
-        content = _quantized_by_the_old_quantizer(job)
+    content: bytes = mlir_quantize(
+        calibrated,
+        disable_per_channel=form.kind == "int" and not form.per_channel,
+        inference_type=types_pb2.QUANTIZED_INT16 if is_wide else types_pb2.QUANTIZED_INT8,
+        input_data_type=io,
+        output_data_type=io,
+        denylisted_ops=left_float,
+    )
     return content
-
-
-def _quantized_by_the_old_quantizer(job: ConversionJob) -> bytes:
-    """Returns a 16-bit file with the ranges of TensorFlow's own calibration; it knows more operations."""
-    converter = _converter(job)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _batches(job)
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ]
-    converter.inference_input_type = converter.inference_output_type = tf.as_dtype(job.io)
-    return bytes(converter.convert())
 
 
 def _rewritten(content: bytes, floats: bytes, job: ConversionJob) -> bytes:
