@@ -96,6 +96,7 @@ def _scale(tensor: "TensorReport") -> str:
 
 def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
     yield "File", f"{report.path}, {format_bytes(report.size_bytes)}"
+    yield "Download", f"{format_bytes(report.deflate_bytes)} in an APK (DEFLATE)"
     yield "Scheme", report.scheme or "not recorded"
     for signature in report.signatures:
         tensors = report.tensors[signature.subgraph]

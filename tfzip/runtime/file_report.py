@@ -80,7 +80,8 @@ class FileReport:
 
     Attributes:
         path: The file.
-        size_bytes: Its size.
+        size_bytes: Its size on the device.
+        deflate_bytes: Its size to download: in an APK, which compresses with DEFLATE.
         sha256: Its digest.
         scheme: Name of the scheme that its metadata give; empty for files that tfzip did not export.
         metadata: What tfzip wrote into it, without the list of layers.
@@ -100,6 +101,7 @@ class FileReport:
 
     path: str
     size_bytes: int
+    deflate_bytes: int
     sha256: str
     scheme: str
     metadata: Mapping[str, str]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tfzip.artifact import sha256_of
 from tfzip.errors import FileFormatError, SandboxError, TfzipError, one_line
+from tfzip.packing import deflate_bytes
 from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
 from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
@@ -101,6 +102,7 @@ def static_report(path: str) -> FileReport:
     return FileReport(
         path=path,
         size_bytes=graph.size_bytes,
+        deflate_bytes=deflate_bytes(path),
         sha256=sha256_of(path),
         scheme=metadata.get("scheme", ""),
         metadata={key: value for key, value in metadata.items() if key not in ("layers", "widths")},

@@ -29,10 +29,11 @@ def layers_in(metadata: Mapping[str, str]) -> list[str]:
         if text.startswith("["):
             found = json.loads(text)
             return [path for path in found if isinstance(path, str)] if isinstance(found, list) else []
-        paths = zlib.decompressobj().decompress(base64.b85decode(text), _MOST_BYTES).decode()
+        stream = zlib.decompressobj()
+        paths = stream.decompress(base64.b85decode(text), _MOST_BYTES).decode()
     except (ValueError, RecursionError, zlib.error):
         return []
-    return paths.split("\n") if paths else []
+    return paths.split("\n") if paths and stream.eof else []
 
 
 def packed_widths(scheme: Scheme) -> str:
