@@ -34,7 +34,11 @@ class Simulation:
         for group in self.groups:
             self._groups_of.setdefault(group.nodes[0], []).append(group)
         self._keys = _keys(self.graph)
-        self.whole = tuple(n.path for n in self.graph.nodes if contract_of(n.operation) is whole)
+        self.whole = tuple(
+            node.path
+            for index, node in enumerate(self.graph.nodes)
+            if index not in self._lowering.folded and contract_of(node.operation) is whole
+        )
 
     def run(self, inputs: Any, emitter: Emitter, *, batch_statistics: bool = False) -> Any:
         """Computes the model's outputs.

@@ -16,7 +16,7 @@ from tfzip.quantization.emitters import Value
 
 Contract = Callable[[Call], Value | Sequence[Value]]
 _CONTRACTS: dict[str, Contract] = {}
-_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic", "single")
+_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic", "single", "pooling")
 
 
 def contract(*names: str) -> Callable[[Contract], Contract]:

@@ -1,10 +1,6 @@
-"""Operations that move or choose numbers without changing them: their result stays on the grid it came from.
-
-Average pooling belongs to them: LiteRT's kernel has no other scale for its result.
-"""
+"""Operations that move or choose numbers without changing them: results stay on the grid they came from."""
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import keras
@@ -56,15 +52,6 @@ def same_scale(call: Call) -> Sequence[Value]:
     if not call.inputs or call.inputs[0].key is None:
         return [call.result(results[0])]
     return [call.passed_on(result) for result in results]
-
-
-@contract("AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
-def average_pooling(call: Call) -> Value:
-    """Averages on the grid of their input; where padding is counted out, the count differs at the edges."""
-    mean = call.run()
-    if call.layer.padding == "valid":
-        mean = call.emitter.average(call.inputs[0], mean, prod(call.layer.pool_size))
-    return call.passed_on(mean)
 
 
 @contract("Concatenate", "Stack", "Maximum", "Minimum", "Where", "Hstack", "Vstack")

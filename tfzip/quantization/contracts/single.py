@@ -6,7 +6,6 @@ from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract, whole
 from tfzip.quantization.emitters import Value
 
-_POOLINGS = tuple(f"GlobalAveragePooling{n}D" for n in (1, 2, 3))
 _LAYERS = ("LeakyReLU", "PReLU", "Subtract", "Average", "Embedding")
 _OPERATIONS = (
     *("Mean", "Sum", "Divide", "TrueDivide", "Matmul", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Absolute"),
@@ -15,7 +14,7 @@ _OPERATIONS = (
 )
 
 
-@contract(*_POOLINGS, *_LAYERS, *_OPERATIONS)
+@contract(*_LAYERS, *_OPERATIONS)
 def single(call: Call) -> Sequence[Value]:
     """The results as they are."""
     return whole(call)

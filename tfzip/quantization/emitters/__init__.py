@@ -94,6 +94,10 @@ class Emitter:
         """Returns the product of two activations, to be stored on the grid `key`: a tensor, or a `Sum`."""
         return first.tensor * second.tensor
 
+    def mean(self, source: Value, mean: Any, count: int) -> Any:  # noqa: ARG002
+        """Takes means of `count` numbers, to be stored on a grid of their own: a tensor, or a `Sum`."""
+        return mean
+
     def average(self, source: Value, mean: Any, count: int) -> Any:  # noqa: ARG002
         """Takes averages of `count` numbers on one grid and returns them as LiteRT rounds them to it."""
         return mean

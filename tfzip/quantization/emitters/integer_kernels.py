@@ -69,6 +69,14 @@ class IntegerKernels(FakeQuantize):
         total = self._integers(first) * self._integers(second)
         return Sum(total, self.step(first.key), self.step(second.key))
 
+    def mean(self, source: Value, mean: Any, count: int) -> Any:
+        """Sums integers; the division is part of the one factor."""
+        if not self.is_integer(source):
+            return super().mean(source, mean, count)
+        step = self.step(source.key)
+        total = ops.round(ops.cast(mean, "float32") / step * count)
+        return Sum(total, step, ops.convert_to_tensor(1 / count, "float32"))
+
     def average(self, source: Value, mean: Any, count: int) -> Any:
         """Divides the sum of the stored integers, zero point included, and rounds away from zero."""
         if not self.is_integer(source):
