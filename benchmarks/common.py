@@ -7,8 +7,10 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tfzip.files import written_beside
 
@@ -53,3 +55,35 @@ def measured(command: list[str], **environment: str) -> tuple[float, float]:
     if process.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{errors.decode()[-2000:]}")
     return time.perf_counter() - began, usage.ru_maxrss * 1024.0
+
+
+def answer(name: str, measure: Callable[[], dict[str, Any]]) -> None:
+    """Prints what came of one case as a line of JSON; an exception is a result too."""
+    try:
+        result = measure()
+    except Exception as error:  # noqa: BLE001 (whatever a side raises is its result)
+        text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        result = {"result": f"{type(error).__name__}: {text[:160]}"}
+    print(json.dumps({"case": name, **result}), flush=True)
+
+
+def answers(script: Path, names: list[str], **environment: str) -> Iterator[dict[str, Any]]:
+    """Yields what a script that calls `answer` says of each name, going on after one that kills it."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
+    rest = list(names)
+    while rest:
+        process = subprocess.Popen(
+            [sys.executable, str(script), *rest],
+            env={**os.environ, **quiet, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for line in process.stdout:
+            if line.startswith('{"case": '):
+                found = json.loads(line)
+                rest.remove(found["case"])
+                yield found
+        process.wait()
+        if rest:
+            yield {"case": rest.pop(0), "result": f"the process ended with {process.returncode}"}
