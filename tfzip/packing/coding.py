@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfzip.errors import FileFormatError
 from tfzip.packing.buffers import Buffer
 
-PLANES, INDICES_8, INDICES_4 = range(3)
+PLAIN, PLANES, INDICES_8, INDICES_4 = range(4)
 ENTRY = struct.Struct("<QQBBII")
 _MOST_CODES, _MOST_HALF_CODES = 256, 16
 _UNSIGNED: Mapping[int, np.dtype[Any]] = {
@@ -33,7 +33,8 @@ class Coding:
     Attributes:
         offset: Where it begins in the file.
         size_bytes: How many bytes it has.
-        kind: `PLANES` (first bytes of all items, then second bytes, ...), `INDICES_8` or `INDICES_4`.
+        kind: `PLAIN` bytes, `PLANES` (first bytes of all items, then second bytes, ...), `INDICES_8` or
+            `INDICES_4`.
         item_bytes: Bytes of a value: 1, 2 or 4.
         channels: Number of codebooks.
         inner: Items that lie together in one channel: item `i` is in channel `i // inner % channels`.
@@ -54,7 +55,7 @@ class Coding:
     def is_possible(self) -> bool:
         """Whether the fields fit together; they may come from a hostile file."""
         return (
-            PLANES <= self.kind <= INDICES_4
+            PLAIN <= self.kind <= INDICES_4
             and self.item_bytes in _UNSIGNED
             and min(self.size_bytes, self.channels, self.inner) > 0
             and self.size_bytes % (self.item_bytes * self.channels * self.inner) == 0
@@ -101,8 +102,9 @@ class Tables:
 
 
 def candidates(buffer: Buffer, data: bytes) -> Iterator[Coded]:
-    """Yields every way to write the bytes of a buffer other than as they are."""
+    """Yields every way to write the bytes of a buffer."""
     place = (buffer.offset, len(data))
+    yield Coded(Coding(*place, PLAIN, 1), b"", data)
     items = np.frombuffer(data, _UNSIGNED[buffer.item_bytes])
     if buffer.item_bytes > 1:
         planes = items.view(np.uint8).reshape(-1, buffer.item_bytes).T
@@ -129,6 +131,8 @@ def decoded(coding: Coding, tables: Tables, stream: bytes) -> bytes:
     """
     if len(stream) != coding.stream_bytes:
         raise FileFormatError(f"a buffer has {len(stream)} of {coding.stream_bytes} bytes")
+    if coding.kind == PLAIN:
+        return stream
     indices = np.frombuffer(stream, np.uint8)
     if coding.kind == PLANES:
         return indices.reshape(coding.item_bytes, -1).T.tobytes()

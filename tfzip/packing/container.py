@@ -10,7 +10,7 @@
 | rest | parts: 4 bytes with the length of a zstandard frame, then the frame |
 
 Numbers are little-endian. The first part lists the codings (`tfzip.packing.coding`), the second holds all
-codebooks, the third the bytes of the file outside the buffers that are coded; then comes one part for each of these.
+codebooks, the third the bytes of the file outside the coded buffers; then comes one part for each of them.
 """
 
 import hashlib
@@ -36,21 +36,14 @@ _HEADER, _CHECKED, _LENGTH = struct.Struct("<4sBI"), struct.Struct("<Q32s"), str
 
 
 def packed(data: bytes, buffers: list[Buffer]) -> bytes:
-    """Returns a file in packed form.
+    """Returns a file in packed form: each buffer by itself, or none of them, whichever is smaller.
 
     Args:
         data: The file.
         buffers: Where its weights are, in order, none overlapping another.
     """
-    chosen = [
-        way
-        for buffer in buffers
-        if (way := _smallest(buffer, data[buffer.offset : buffer.offset + buffer.size_bytes]))
-    ]
-    plan = b"".join(one.coding.entry() for one, _ in chosen)
-    tables = b"".join(one.table for one, _ in chosen)
-    rest = b"".join(_outside(data, [one.coding for one, _ in chosen]))
-    frames = [*map(compressed, (plan, tables, rest)), *(frame for _, frame in chosen)]
+    ways = [_smallest(one, data[one.offset : one.offset + one.size_bytes]) for one in buffers]
+    frames = min(_all_frames(data, ways), _all_frames(data, []), key=lambda found: sum(map(len, found)))
     body = _CHECKED.pack(len(data), hashlib.sha256(data).digest())
     body += b"".join(_LENGTH.pack(len(frame)) + frame for frame in frames)
     return _HEADER.pack(MAGIC, VERSION, zlib.crc32(body)) + body
@@ -84,15 +77,17 @@ def unpacked(data: bytes, most_bytes: int = MAX_BYTES) -> bytes:
     return original
 
 
-def _smallest(buffer: Buffer, data: bytes) -> tuple[Coded, bytes] | None:
-    """Returns the shortest way to write a buffer, and its compressed stream; None if that is as it is."""
-    best, fewest = None, len(compressed(data))
-    for way in candidates(buffer, data):
-        frame = compressed(way.stream)
-        size = len(frame) + (len(compressed(way.table)) if way.table else 0) + ENTRY.size
-        if size < fewest:
-            best, fewest = (way, frame), size
-    return best
+def _all_frames(data: bytes, ways: list[tuple[Coded, bytes]]) -> list[bytes]:
+    plan = b"".join(way.coding.entry() for way, _ in ways)
+    tables = b"".join(way.table for way, _ in ways)
+    rest = b"".join(_outside(data, [way.coding for way, _ in ways]))
+    return [*map(compressed, (plan, tables, rest)), *(frame for _, frame in ways)]
+
+
+def _smallest(buffer: Buffer, data: bytes) -> tuple[Coded, bytes]:
+    """Returns the shortest way to write a buffer, and its compressed stream."""
+    ways = [(one, compressed(one.stream)) for one in candidates(buffer, data)]
+    return min(ways, key=lambda way: len(way[1]) + (len(compressed(way[0].table)) if way[0].table else 0))
 
 
 def _outside(data: bytes, codings: list[Coding]) -> Iterator[bytes]:

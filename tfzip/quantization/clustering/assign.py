@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.quantization.clustering.centroids import choose_centroids, nearest
-from tfzip.quantization.clustering.sharing import fitted_scales, shared_by_channel
+from tfzip.quantization.clustering.sharing import fitted_scales
 
 Matrix = NDArray[np.float32]
 Index = NDArray[np.int32]
@@ -86,28 +86,6 @@ def nearest_codes(
     index[channel[without], top[without]] = np.where(relative[channel, top] > 0, clusters - 1, 0)[without]
     index[~alive] = -1
     return index
-
-
-def again_by_channel(rows: Matrix, index: Index, clusters: int) -> Index:
-    """Returns the nearest code of each weight, the codes being the means of those that have them now."""
-    again = np.full(rows.shape, -1, np.int32)
-    means = np.asarray(shared_by_channel(rows, index, clusters))
-    for row, shared, old, new in zip(rows, means, index, again, strict=True):
-        alive = old >= 0
-        if alive.any():
-            new[alive] = nearest(row[alive], np.unique(shared[alive]))
-    return again
-
-
-def again_by_kernel(rows: Matrix, index: Index, clusters: int) -> Index:
-    """Returns the nearest code of each weight under the scales and codes that fit those they have now."""
-    alive = index >= 0
-    if not alive.any():
-        return index
-    scales, codes = map(np.asarray, fitted_scales(rows, index, clusters))
-    used = np.union1d([0, clusters - 1], index[alive])
-    units = np.where(scales != 0, scales, 1.0)
-    return nearest_codes(rows, units, np.unique(codes[used]), clusters, alive)
 
 
 def recover_by_channel(rows: Matrix, clusters: int, *, spare: bool = False) -> Index | None:

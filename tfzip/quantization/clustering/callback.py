@@ -16,11 +16,10 @@ from tfzip.quantization.clustering.summary import ClusteringSummary, KernelCodes
 class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Lets the weights of a kernel share a few values, and trains the values while `fit` runs.
 
-    Codes are assigned by k-means when the start epoch begins. From then on a constraint on the kernel, which
-    the optimizer applies inside the compiled step, makes weights with one code equal: a code moves by the
-    mean of its members' updates (Han et al. 2016, "Deep Compression", sums their gradients). At the end of
-    each epoch but the last, weights change over to the code that their own updates have carried them to.
-    Zeros stay exactly zero and count as one of the values.
+    Codes are assigned by k-means when the start epoch begins, and stay with their weights, as in Han et al.
+    2016, "Deep Compression". From then on a constraint on the kernel, which the optimizer applies inside the
+    compiled step, makes weights with one code equal: a code moves by the mean of its members' updates (the
+    paper sums their gradients). Zeros stay exactly zero and count as one of the values.
 
     By default a kernel has one codebook and each output channel a scale: every weight is one of at most
     `clusters` codes in [-1, 1] times its channel's scale. That is what survives in an integer file, where
@@ -38,7 +37,8 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         per_channel: Whether each output channel has a codebook of its own. Defaults to False.
         initialization: Where k-means begins: "density", "linear" or "kmeans++". Defaults to "density".
         layers: Which layers, as everywhere: a predicate or glob patterns on paths. Defaults to all.
-        start: Epoch from whose begin weights are shared. Defaults to 0.
+        start: Epoch from whose begin weights are shared; with `PruningCallback` in the same fit, best the end
+            of its window. Defaults to 0.
         seed: Of the draws of k-means++. Defaults to 0.
 
     Raises:
@@ -90,20 +90,8 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Shares weights from the start epoch on, after every callback has restored what it restores."""
-        self._is_last = epoch + 1 == self.params["epochs"]
-        self._reassigned = False
         if epoch >= self.start and not self._kernels:
             self._begin()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Assigns codes anew at an epoch's last batch, so that validation and checkpoints see the result."""
-        steps = self.params["steps"]
-        if steps is not None and batch + 1 >= steps:
-            self._reassign()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Does the same where no one knew which batch would be the last."""
-        self._reassign()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Takes the constraints off; equal weights stay equal."""
@@ -141,13 +129,6 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         except ModelError:
             self._release()
             raise
-
-    def _reassign(self) -> None:
-        if self._is_last or self._reassigned:
-            return
-        self._reassigned = True
-        for kernel in self._kernels:
-            kernel.reassign()
 
     def _release(self) -> None:
         for kernel in self._kernels:

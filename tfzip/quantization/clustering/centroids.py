@@ -37,7 +37,8 @@ def choose_centroids(
     if len(different) <= clusters:
         return different
     start = INITIALIZATIONS[initialization](ordered, clusters, fixed, np.random.default_rng(seed))
-    return _lloyd(ordered, np.sort(np.concatenate([start[: clusters - len(fixed)], fixed])), fixed)
+    is_fixed = np.arange(clusters) < len(fixed)
+    return _lloyd(ordered, np.concatenate([fixed, start]), is_fixed)
 
 
 def nearest(values: NDArray[np.floating], centroids: NDArray[np.floating]) -> NDArray[np.int32]:
@@ -46,11 +47,12 @@ def nearest(values: NDArray[np.floating], centroids: NDArray[np.floating]) -> ND
     return np.searchsorted(middles, values, side="left").astype(np.int32)
 
 
-def _lloyd(ordered: Values, centroids: Values, fixed: Values) -> Values:
+def _lloyd(ordered: Values, centroids: Values, is_fixed: NDArray[np.bool_]) -> Values:
     """Moves centroids to the means of their intervals until they stand still; empty ones stay."""
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    is_fixed = np.isin(centroids, fixed)
     for _ in range(_MOST_ROUNDS):
+        order = np.argsort(centroids, kind="stable")  # means may cross a fixed one
+        centroids, is_fixed = centroids[order], is_fixed[order]
         inner = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
         borders = np.concatenate([[0], inner, [len(ordered)]])
         counts = np.diff(borders)
@@ -59,9 +61,7 @@ def _lloyd(ordered: Values, centroids: Values, fixed: Values) -> Values:
         if np.array_equal(moved, centroids):
             break
         centroids = moved
-        order = np.argsort(centroids, kind="stable")  # means may cross a pinned one
-        centroids, is_fixed = centroids[order], is_fixed[order]
-    return centroids
+    return np.sort(centroids)
 
 
 def _kmeans_plus_plus(ordered: Values, clusters: int, fixed: Values, rng: np.random.Generator) -> Values:
@@ -83,7 +83,10 @@ def _density(ordered: Values, clusters: int, fixed: Values, rng: np.random.Gener
 
 def _linear(ordered: Values, clusters: int, fixed: Values, rng: np.random.Generator) -> Values:  # noqa: ARG001
     """Spaces centroids evenly over the range: large weights, which are few, keep theirs (Han et al. 2016)."""
-    return np.linspace(ordered[0], ordered[-1], clusters - len(fixed))
+    spaced = np.linspace(ordered[0], ordered[-1], clusters)
+    for centre in fixed:
+        spaced = np.delete(spaced, np.abs(spaced - centre).argmin())
+    return spaced
 
 
 INITIALIZATIONS: Mapping[str, Callable[[Values, int, Values, np.random.Generator], Values]] = {

@@ -14,9 +14,6 @@ from tfzip.quantization.clustering.sharing import shared_by_channel, shared_by_k
 class SharedConstraint:
     """Makes weights with one code equal, after the constraint that was there before.
 
-    What a weight's own updates would have done beyond those of its code is summed up in `pull`: it tells at
-    the next assignment which weights have been carried nearer to another code.
-
     Args:
         variable: The kernel.
         rows: Which of its axes are channels.
@@ -33,17 +30,13 @@ class SharedConstraint:
         self._rows = rows
         self._clusters = clusters
         shape = (rows.channels, rows.per_channel)
-        options: dict[str, Any] = {"trainable": False, "aggregation": "only_first_replica"}
-        self.index = keras.Variable(np.zeros(shape, np.int32), dtype="int32", **options)
-        self.pull = keras.Variable(np.zeros(shape, np.float32), dtype="float32", **options)
+        self.index = keras.Variable(np.zeros(shape, np.int32), dtype="int32", trainable=False)
 
     def __call__(self, weights: Any) -> Any:
         """Returns the shared weights."""
         weights = keras.ops.convert_to_tensor(self.inner(weights) if self.inner else weights)
         rows = keras.ops.cast(self._rows.of(weights), "float32")
-        index = self.alive_index()
-        shared = self.share(rows, index, self._clusters)
-        self.pull.assign_add(keras.ops.where(index >= 0, rows - shared, 0.0))
+        shared = self.share(rows, self.alive_index(), self._clusters)
         return keras.ops.cast(self._rows.kernel(shared), weights.dtype)
 
     def alive_index(self) -> Any:

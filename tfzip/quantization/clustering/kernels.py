@@ -87,19 +87,6 @@ class SharedKernel:
         index = self._recovered(rows)
         self._write(rows, self._chosen(rows) if index is None else index)
 
-    def reassign(self) -> None:
-        """Lets weights change over to the code that their own updates have carried them to.
-
-        Where pruning or this has left codes without weights, all are chosen anew.
-        """
-        index = np.asarray(self.constraint.alive_index())
-        moved = self._read() + np.where(index >= 0, self.constraint.pull.numpy(), 0.0).astype(np.float32)
-        if self._has_idle_codes(index):
-            self._write(moved, self._chosen(moved))
-            return
-        again = assign.again_by_channel if self.sharing.per_channel else assign.again_by_kernel
-        self._write(moved, again(moved, index, self.sharing.clusters))
-
     def end(self) -> None:
         """Takes the constraint off; weights that averaging has parted are shared again before."""
         rows = self._read()
@@ -113,16 +100,8 @@ class SharedKernel:
 
     def count_values(self) -> int:
         """Returns how many different values the largest codebook has now, zero included."""
-        return max(len(np.unique(book)) for book in self._books(np.asarray(self.constraint.alive_index())))
-
-    def _books(self, index: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Returns codes with a row for each codebook."""
-        return index if self.sharing.per_channel else index.reshape(1, -1)
-
-    def _has_idle_codes(self, index: NDArray[np.int32]) -> bool:
-        used = [len(np.unique(book)) for book in self._books(index)]
-        possible = [min(self.sharing.clusters, book.size) for book in self._books(index)]
-        return any(one < most for one, most in zip(used, possible, strict=True))
+        index = np.asarray(self.constraint.alive_index())
+        return max(len(np.unique(book)) for book in index.reshape(self.count_codebooks(), -1))
 
     def _chosen(self, rows: NDArray[np.float32]) -> NDArray[np.int32]:
         options: dict[str, Any] = {
@@ -155,7 +134,6 @@ class SharedKernel:
 
     def _write(self, rows: NDArray[np.float32], index: NDArray[np.int32]) -> None:
         self.constraint.index.assign(index)
-        self.constraint.pull.assign(np.zeros_like(rows))
         shared = self.constraint.share(rows, index, self.sharing.clusters)
         self.variable.assign(self.rows.kernel(shared))
 
