@@ -16,7 +16,10 @@ from tfzip.quantization.emitters import Value
 
 Contract = Callable[[Call], Value | Sequence[Value]]
 _CONTRACTS: dict[str, Contract] = {}
-_FAMILIES = ("weighted", "same_scale", "activations", "arithmetic", "single", "pooling")
+_FAMILIES = (
+    *("weighted", "same_scale", "activations", "arithmetic", "single", "pooling", "normalization"),
+    "row_normalization",
+)
 
 
 def contract(*names: str) -> Callable[[Contract], Contract]:

@@ -16,11 +16,11 @@ SYMMETRIC_ONE: Range = (-1.0, 127 / 128)
 """Tanh and L2 normalization: step 1/128, zero point 0."""
 
 
-@contract("Activation", "ReLU", "Relu", "Relu6", "Silu", "Softmax", "Sigmoid", "Tanh")
+@contract("Activation", "ReLU", "Relu", "Relu6", "Silu", "Softmax", "Sigmoid", "Tanh", "HardSigmoid")
 def activation(call: Call) -> Value:
     """An activation that stands alone."""
     name = activation_of(call.node) or type(call.layer).__name__.lower()
-    return _named(call, call.tensors[0], name, lambda _: call.run())
+    return _named(call, call.inputs[0], name, lambda _: call.run())
 
 
 def activate(call: Call, tensor: Any, function: Any) -> Value:
@@ -28,14 +28,24 @@ def activate(call: Call, tensor: Any, function: Any) -> Value:
     name = str(getattr(function, "__name__", "custom"))
     if name in ("relu", "relu6"):
         return call.result(tensor, activation=function)
-    return _named(call, call.emit("linear", tensor).tensor, name, function)
+    return _named(call, call.emit("linear", tensor), name, function)
 
 
-def _named(call: Call, tensor: Any, name: str, function: Any) -> Value:
+def _named(call: Call, source: Value, name: str, function: Any) -> Value:
     if name == "linear":
-        return call.passed_on(tensor)
-    if name in ("silu", "swish"):
-        gate = call.emit("sigmoid", ops.sigmoid(tensor), PROBABILITY)
-        return call.result(tensor * gate.tensor)
+        return call.passed_on(source.tensor, source)
+    if source.key is not None and name in ("silu", "swish"):
+        gate = call.emit("sigmoid", ops.sigmoid(source.tensor), PROBABILITY)
+        return call.result(call.emitter.multiply(call.key, source, gate))
+    if source.key is not None and name == "hard_sigmoid":
+        return _hard_sigmoid(call, source)
     fixed = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SYMMETRIC_ONE}.get(name)
-    return call.result(function(tensor), fixed)
+    return call.result(function(source.tensor), fixed)
+
+
+def _hard_sigmoid(call: Call, source: Value) -> Value:
+    """`relu6(x + 3) / 6`: a sum with the cap folded in, and a product."""
+    emitter, dtype = call.emitter, source.tensor.dtype
+    total = emitter.add(call.part_key("shifted"), source, emitter.constant(ops.cast(3.0, dtype)))
+    shifted = call.emit("shifted", ops.relu6(total))
+    return call.result(emitter.multiply(call.key, shifted, emitter.constant(ops.cast(1 / 6, dtype))))

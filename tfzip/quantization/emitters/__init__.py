@@ -18,11 +18,13 @@ class Value:
         tensor: What the simulation computed.
         key: Name of its grid; `None` for a tensor that has none, such as integers.
         fixed: Whether the grid is given by LiteRT and not by the values.
+        step: Step of the grid of a constant, which has no name.
     """
 
     tensor: Any
     key: str | None = None
     fixed: bool = False
+    step: Any = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Emitter:
         """Takes a folded kernel; returns what the file holds and its step per channel, `None` if float."""
         return kernel, None
 
+    def constant(self, values: Any) -> Value:
+        """Takes a constant that is no kernel and returns what the file holds."""
+        return Value(values)
+
     def linear(self, source: Value, kernel: Kernel, apply: Callable[[Any, Any], Any]) -> Any:
         """Returns `apply(activation, kernel)` and the bias: a tensor, or the `Sum` before rounding."""
         stored, _ = self.weight(kernel.group, kernel.values)
@@ -89,6 +95,10 @@ class Emitter:
     def add(self, key: str, first: Value, second: Value) -> Any:  # noqa: ARG002
         """Returns the sum of two activations, to be stored on the grid `key`."""
         return first.tensor + second.tensor
+
+    def subtract(self, key: str, first: Value, second: Value) -> Any:  # noqa: ARG002
+        """Returns the difference of two activations, to be stored on the grid `key`."""
+        return first.tensor - second.tensor
 
     def multiply(self, key: str, first: Value, second: Value) -> Any:  # noqa: ARG002
         """Returns the product of two activations, to be stored on the grid `key`: a tensor, or a `Sum`."""

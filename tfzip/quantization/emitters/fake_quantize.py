@@ -76,7 +76,27 @@ class FakeQuantize(Emitter):
 
     def is_integer(self, value: Value) -> bool:
         """Whether an activation is stored in integers."""
-        return value.key in self.rows and self.scheme.activations.kind == "int"
+        is_known = value.step is not None or value.key in self.rows
+        return is_known and self.scheme.activations.kind == "int"
+
+    def constant(self, values: Any) -> Value:
+        """Rounds a constant to a grid over its values and 0."""
+        form = self.scheme.activations
+        if form.kind != "int":
+            return Value(values)
+        values = ops.cast(values, "float32")
+        low, high = ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), 0.0)
+        if form.symmetric:
+            high = ops.maximum(-low, high)
+            low = -high
+        rounded = tf.quantization.fake_quant_with_min_max_vars(
+            values, low, high, num_bits=form.bits, narrow_range=form.symmetric
+        )
+        return Value(rounded, step=_divided(high - low, 2**form.bits - (2 if form.symmetric else 1)))
+
+    def step_of(self, value: Value) -> Any:
+        """Returns the step of the grid that a value lies on."""
+        return self.step(value.key) if value.step is None else value.step
 
     def step(self, key: str | None) -> Any:
         """Returns the step of an activation's grid."""

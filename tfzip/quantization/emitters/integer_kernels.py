@@ -7,6 +7,7 @@ and once more at the rest; average pooling as well, which rounds away from zero.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
@@ -51,7 +52,7 @@ class IntegerKernels(FakeQuantize):
         if not (self.is_integer(first) and self.is_integer(second) and key in self.rows):
             return super().add(key, first, second)
         step = self.step(key)
-        factors = [self.step(first.key) / step, self.step(second.key) / step]
+        factors = [self.step_of(first) / step, self.step_of(second) / step]
         exponent = ops.floor(tf.math.log(ops.maximum(*factors)) / tf.math.log(2.0))
         unit = 2.0 ** (_FACTOR_BITS - exponent)
         total = sum(
@@ -62,12 +63,16 @@ class IntegerKernels(FakeQuantize):
         shifted = tf.bitwise.right_shift(total + half, ops.cast(_FACTOR_BITS - exponent, "int32"))
         return ops.cast(shifted, "float32") * step
 
+    def subtract(self, key: str, first: Value, second: Value) -> Any:
+        """Adds the opposite."""
+        return self.add(key, first, replace(second, tensor=-second.tensor))
+
     def multiply(self, key: str, first: Value, second: Value) -> Any:
         """Multiplies integers."""
         if not (self.is_integer(first) and self.is_integer(second) and key in self.rows):
             return super().multiply(key, first, second)
         total = self._integers(first) * self._integers(second)
-        return Sum(total, self.step(first.key), self.step(second.key))
+        return Sum(total, self.step_of(first), self.step_of(second))
 
     def mean(self, source: Value, mean: Any, count: int) -> Any:
         """Sums integers; the division is part of the one factor."""
@@ -87,7 +92,7 @@ class IntegerKernels(FakeQuantize):
         return (rounded - zero_point) * step
 
     def _integers(self, value: Value) -> Any:
-        return ops.round(ops.cast(value.tensor, "float32") / self.step(value.key))
+        return ops.round(ops.cast(value.tensor, "float32") / self.step_of(value))
 
     def _zero_point(self, key: str | None) -> Any:
         low, _ = ops.unstack(self._range(key))
