@@ -1,12 +1,14 @@
 """Does a file compute what its simulation computes? Operation by operation, and from input to output."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzip.artifact import Artifact
@@ -109,7 +111,7 @@ def parity(
     path = file.path if isinstance(file, Artifact) else file
     quantizer = Quantizer(model, record.scheme, record)
     specs = keras.tree.flatten(input_tree(model))
-    samples = calibration_samples(data, specs)
+    samples = calibration_samples(data, specs, sys.maxsize)
     with_tensors = open_session(path, keep_tensors=True)
     rows: dict[str, list[OpParity]] = {}
     for index in range(min(examples, len(next(iter(samples.values()))))):
@@ -212,9 +214,10 @@ def _end_to_end(
     count = len(next(iter(samples.values())))
     largest, means, agreed = 0.0, [], 0
     specs = {spec.name: spec for spec in session.outputs}
+    run = tf.function(quantizer, autograph=False)
     for index in range(count):
         one = {name: array[index : index + 1] for name, array in samples.items()}
-        outputs = quantizer(list(one.values()))
+        outputs = run([tf.convert_to_tensor(array) for array in one.values()])
         ours = dict(zip(output_names(model, outputs), keras.tree.flatten(outputs), strict=True))
         held = session.run({spec.name: quantize(one[spec.name], spec) for spec in session.inputs})
         same = True
