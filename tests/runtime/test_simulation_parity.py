@@ -1,0 +1,63 @@
+"""The file computes what the simulation computes, to the bit where LiteRT's kernels are modelled."""
+
+import keras
+import numpy as np
+import pytest
+
+import tfzip
+from tests.quantization.small import compiled, images, network
+from tfzip.errors import OptionError
+
+
+@pytest.fixture(scope="module")
+def trained():
+    x, y = images()
+    models = {}
+    for scheme in ("int8", "w4a8"):
+        model = compiled(network())
+        callback = tfzip.QuantizationCallback(scheme)
+        model.fit(x, y, batch_size=32, epochs=3, callbacks=[callback], verbose=0)
+        models[scheme] = model
+    return models
+
+
+@pytest.mark.parametrize("scheme", ["int8", "w4a8"])
+def test_a_trained_file_equals_its_simulation_to_the_bit(scheme, trained, tmp_path):
+    artifact = tfzip.export(trained[scheme], tmp_path / "model.tflite")
+    report = tfzip.parity(trained[scheme], artifact, images()[0])
+    assert artifact.scheme == scheme
+    assert report.unmatched == ()
+    assert report.worst.max_lsb <= 1.001
+    assert report.max_lsb <= (0 if scheme == "int8" else 1)
+    assert report.agreement == 1.0
+    assert report.samples == 96
+
+
+def test_another_model_s_file_is_far_from_the_simulation(trained, tmp_path):
+    other = keras.models.clone_model(trained["int8"])
+    artifact = tfzip.export(
+        other, tmp_path / "other.tflite", scheme="int8", calibration=images()[0], observer="min_max"
+    )
+    report = tfzip.parity(trained["int8"], artifact, images()[0][:8])
+    assert report.max_lsb > 10
+    assert report.unmatched
+
+
+def test_a_model_without_grids_is_refused(tmp_path):
+    model = network()
+    artifact = tfzip.export(model, tmp_path / "float.tflite")
+    with pytest.raises(OptionError, match="carries no grids"):
+        tfzip.parity(model, artifact, images()[0])
+
+
+def test_averages_over_windows_and_positions_are_rounded_as_in_the_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.BatchNormalization()(inputs)
+    x = keras.layers.Activation("hard_sigmoid")(keras.layers.AveragePooling2D(2)(x))
+    x = keras.layers.Conv2D(6, 1, activation="silu")(x)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    data = np.random.default_rng(0).normal(size=(32, 8, 8, 4)).astype(np.float32)
+    simulated = tfzip.quantize(model, "int8", calibration=data)
+    artifact = tfzip.export(simulated.float_model, tmp_path / "model.tflite")
+    assert tfzip.parity(simulated, artifact, data).max_lsb == 0
