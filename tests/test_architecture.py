@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "tfzip"
 LEVELS = [
     {"cli"},
     {"recipe"},
+    {"precision"},
     {"bench"},
     {"runtime"},
     {"conversion"},
@@ -37,6 +38,7 @@ DOORS = {
     "tflite_runtime": {"runtime/runtimes"},
     "tf_keras": {"legacy"},
     "zstandard": {"packing/zstd.py"},
+    "matplotlib": {"precision/plot.py"},
     "tensorflow_model_optimization": {"legacy"},
 }
 MAX_LINES = 320
