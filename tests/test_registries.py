@@ -12,12 +12,13 @@ from tfzip.errors import OptionError, UnknownNameError
 from tfzip.pruning.criteria import criteria
 from tfzip.pruning.patterns import patterns
 from tfzip.pruning.schedules import schedules
+from tfzip.quantization.observers import observers
 from tfzip.recipe.steps import steps
 from tfzip.registry import Registry
 from tfzip.runtime.runtimes import runtimes
 from tfzip.sources.datasets import datasets
 
-REGISTRIES: list[Registry] = [criteria, datasets, devices, patterns, runtimes, schedules, steps]
+REGISTRIES: list[Registry] = [criteria, datasets, devices, observers, patterns, runtimes, schedules, steps]
 REQUIRED = {"dataset": "digits", "epochs": 1, "function": "package.module:load", "path": "data"}
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
 

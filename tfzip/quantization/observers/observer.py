@@ -16,15 +16,18 @@ class Observer(ABC):
     def range(self, statistics: TensorStatistics, form: TensorFormat) -> Range:
         """Returns a range that contains 0 and is not empty; around 0 for symmetric formats.
 
+        A tensor that was always 0 gets the range from 0 to a millionth.
+
         Args:
             statistics: What was seen.
             form: Format of the integers.
         """
-        low, high = self.choose(statistics, form)
+        is_zero = statistics.low == statistics.high
+        low, high = (0.0, 0.0) if is_zero else self.choose(statistics, form)
         low, high = min(low, 0.0), max(high, 0.0)
-        if form.symmetric:
-            low, high = -max(-low, high), max(-low, high)
-        return (low, high) if high - low > _TINY else (low, low + _TINY)
+        if high - low < _TINY:
+            high = _TINY
+        return (-max(-low, high), max(-low, high)) if form.symmetric else (low, high)
 
     @abstractmethod
     def choose(self, statistics: TensorStatistics, form: TensorFormat) -> Range:

@@ -46,7 +46,7 @@ class TensorStatistics:
         if values.size > _MOST_VALUES:
             values = values[self._rng.integers(0, values.size, _MOST_VALUES)]
         if self.limit:
-            places = ((values / self.limit + 1.0) * (_BINS // 2)).astype(np.int64)
+            places = ((values.astype(np.float64) / self.limit + 1.0) * (_BINS // 2)).astype(np.int64)
             self.counts += np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
 
     @property
