@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfzip.artifact import TensorSpec
 from tfzip.conversion.converters import SIGNATURE
+from tfzip.conversion.float_islands import without_float_islands
 from tfzip.conversion.preparation import as_exported
 from tfzip.errors import ConversionError
 from tfzip.graph.signature import input_tree, output_names
@@ -81,7 +82,7 @@ def trace(model: keras.Model, folder: Path, inputs: tuple[TensorSpec, ...], sche
     function = tf.function(serve, input_signature=signature, autograph=False)
     module = tf.Module()
     module.held = [variable.value for variable in model.variables]
-    with as_exported(model, scheme):
+    with as_exported(model, scheme), without_float_islands(model, scheme):
         try:
             module.serve = function
             concrete = function.get_concrete_function()

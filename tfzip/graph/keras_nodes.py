@@ -100,6 +100,11 @@ def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     return list(layer._flatten_layers())
 
 
+def all_operations(model: keras.Layer) -> list[keras.Operation]:
+    """Returns a model's layers as `all_layers` does, and the `keras.ops` operations of its graphs."""
+    return list(_operations(all_layers(model)))
+
+
 def is_stock(layer: keras.Layer) -> bool:
     """Whether Keras itself wrote the layer's `call`, so that the layer's type says what it computes."""
     module: str = type(layer).call.__module__

@@ -20,14 +20,14 @@ Function = Callable[..., Any]
 _BY_CONTRACT = ("LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization")
 
 
-def written_out(layer: keras.Layer) -> dict[str, Function]:
-    """Returns the attributes of a layer that are replaced by functions while it is traced for integers.
+def written_out(layer: Any) -> dict[str, Function]:
+    """Returns the attributes of an operation that are replaced by functions while it is traced for integers.
 
     Args:
-        layer: Any layer. Those of the same type by another author are left as they are.
+        layer: Any layer, or a `keras.ops` operation of a graph. Those of another author are left as they are.
 
     Returns:
-        Functions by name of the attribute they replace; nothing for most layers.
+        Functions by name of the attribute they replace; nothing for most.
     """
     kind = type(layer).__name__ if type(layer).__module__.split(".")[0] == "keras" else ""
     if kind in _BY_CONTRACT:
@@ -37,15 +37,19 @@ def written_out(layer: keras.Layer) -> dict[str, Function]:
     if kind == "Masking":
         return {
             "call": lambda x, training=None: masked(layer, x),  # noqa: ARG005
-            "compute_mask": lambda x, mask=None: ops.any(_differs(layer, x), axis=-1),  # noqa: ARG005
+            "compute_mask": lambda x, mask=None: ops.any(_differ(x, layer.mask_value), axis=-1),  # noqa: ARG005
         }
+    if kind in _OPERATIONS and not isinstance(layer, keras.Layer):
+        return {"call": _OPERATIONS[kind]}
+    if kind.lower() in CURVES:
+        return {"call": lambda x: CURVES[kind.lower()](_call(layer, x), Value(x, "")).tensor}
     curve = CURVES.get(str(getattr(getattr(layer, "activation", None), "__name__", "")))
     if curve is not None and layer.activation.__module__.split(".")[0] == "keras":
         return {"activation": lambda x: curve(_call(layer, x), Value(x, "")).tensor}
     return {}
 
 
-def pooled_in_two_steps(layer: keras.Layer) -> dict[str, Function]:
+def pooled_in_two_steps(layer: Any) -> dict[str, Function]:
     """Returns the `call` of a pooling over volumes, for which LiteRT has no kernel: planes, then depth.
 
     Args:
@@ -89,12 +93,24 @@ def conv3d(layer: Any, x: Any) -> Any:
 
 def masked(layer: Any, x: Any) -> Any:
     """Returns the input of `Masking` with zeros where it is masked."""
-    return ops.where(ops.any(_differs(layer, x), axis=-1, keepdims=True), x, ops.zeros_like(x))
+    is_kept = ops.any(_differ(x, layer.mask_value), axis=-1, keepdims=True)
+    return ops.where(is_kept, x, ops.zeros_like(x))
 
 
-def _differs(layer: Any, x: Any) -> Any:
-    """Returns `x != mask_value`, for which TensorFlow's quantizer writes no integers."""
-    return ops.logical_or(x > layer.mask_value, x < layer.mask_value)
+def _differ(x: Any, y: Any) -> Any:
+    """Returns `x != y`, for which TensorFlow's quantizer writes no integers."""
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+        return ops.not_equal(x, y)
+    return ops.logical_or(x > y, x < y)
+
+
+def _negated(x: Any) -> Any:
+    return (
+        x * -1 if keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)) else ops.negative(x)
+    )
+
+
+_OPERATIONS: dict[str, Function] = {"NotEqual": _differ, "Negative": _negated, "Square": lambda x: x * x}
 
 
 def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

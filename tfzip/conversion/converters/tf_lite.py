@@ -14,6 +14,7 @@ from tfzip.conversion.converters import SIGNATURE, ConversionJob
 from tfzip.conversion.converters.calibrated import Batch, CalibratedFile
 from tfzip.conversion.converters.file_model import FileModel
 from tfzip.conversion.converters.formats import fit_16_bits, unsigned, without_border
+from tfzip.conversion.converters.joined import join_islands
 from tfzip.conversion.converters.plans import WeightPlans
 from tfzip.conversion.converters.ranges import masked_in, observe_ranges, soften_recorded_masks
 from tfzip.conversion.converters.recorded import probe_batch, refuse_unknown, write_recorded
@@ -140,7 +141,9 @@ def _rewritten(content: bytes, floats: bytes, job: ConversionJob) -> bytes:
             without_border(file)
     plans = WeightPlans(job.scheme, job.kernels, _layers(floats, job))
     rewrite_weights(file, source, plans)
-    if not job.scheme.weights.symmetric:
+    if job.scheme.weights.symmetric:
+        join_islands(file)
+    else:
         unsigned(file)
     return file.to_bytes()
 

@@ -7,16 +7,30 @@ from keras import ops
 from tfzip.graph.lowering import activation_of
 from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract
+from tfzip.quantization.contracts.curves import CURVES
+from tfzip.quantization.contracts.fixed import PROBABILITY, SYMMETRIC_ONE
 from tfzip.quantization.emitters import Value
-from tfzip.quantization_record import Range
 
-PROBABILITY: Range = (0.0, 255 / 256)
-"""Softmax and logistic: step 1/256, zero point at the lowest integer."""
-SYMMETRIC_ONE: Range = (-1.0, 127 / 128)
-"""Tanh and L2 normalization: step 1/128, zero point 0."""
+_NAMES = (
+    *("Activation", "ELU", "ReLU", "Softmax"),
+    *(
+        "Elu",
+        "Gelu",
+        "HardSigmoid",
+        "HardSilu",
+        "Mish",
+        "Relu",
+        "Relu6",
+        "Selu",
+        "Sigmoid",
+        "Silu",
+        "Softplus",
+    ),
+    "Tanh",
+)
 
 
-@contract("Activation", "ReLU", "Relu", "Relu6", "Silu", "Softmax", "Sigmoid", "Tanh", "HardSigmoid")
+@contract(*_NAMES)
 def activation(call: Call) -> Value:
     """An activation that stands alone."""
     name = activation_of(call.node) or type(call.layer).__name__.lower()
@@ -39,6 +53,8 @@ def _named(call: Call, source: Value, name: str, function: Any) -> Value:
         return call.result(call.emitter.multiply(call.key, source, gate))
     if source.key is not None and name == "hard_sigmoid":
         return _hard_sigmoid(call, source)
+    if source.key is not None and name in CURVES:
+        return CURVES[name](call, source)
     fixed = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SYMMETRIC_ONE}.get(name)
     return call.result(function(source.tensor), fixed)
 

@@ -16,7 +16,7 @@ from keras import ops
 from tfzip.graph.keras_nodes import full_precision
 from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract
-from tfzip.quantization.contracts.activations import SYMMETRIC_ONE
+from tfzip.quantization.contracts.fixed import SYMMETRIC_ONE
 from tfzip.quantization.emitters import Value
 
 _STATISTICS = "float32"

@@ -9,7 +9,7 @@ from tfzip.quantization.emitters import Value
 _LAYERS = ("LeakyReLU", "PReLU", "Subtract", "Average", "Embedding")
 _OPERATIONS = (
     *("Mean", "Sum", "Divide", "TrueDivide", "Matmul", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Absolute"),
-    *("Negative", "Power", "SquaredDifference", "LeakyRelu", "Elu", "Abs", "Any", "All", "Equal", "NotEqual"),
+    *("Negative", "Power", "SquaredDifference", "LeakyRelu", "Abs", "Any", "All", "Equal", "NotEqual"),
     *("Greater", "Less", "GreaterEqual", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "Argmax"),
 )
 
