@@ -36,7 +36,7 @@ class Sparsities(keras.callbacks.Callback):
 
 def check(weights: Weights, images: np.ndarray, outputs: np.ndarray) -> float:
     """Returns how far the rebuilt model's answers are from the original's, or raises if it is another."""
-    difference = float(np.abs(_resnet8(weights)(images).numpy() - outputs).max())
+    difference = float(np.abs(resnet8(weights)(images).numpy() - outputs).max())
     if not difference < TOLERANCE:
         raise DataError(f"The model rebuilt in tf_keras differs by {difference:g} from the Keras 3 model.")
     return difference
@@ -63,7 +63,7 @@ def observed_fit(weights: Weights, plan: FitPlan) -> list[float]:
 
 def _fresh(weights: Weights, plan: FitPlan, pruned: bool) -> tuple[Any, list[Any]]:
     keras.utils.set_random_seed(SEED)
-    model, callbacks = _resnet8(weights), []
+    model, callbacks = resnet8(weights), []
     if pruned:
         decay = tfmot.sparsity.keras.PolynomialDecay(
             initial_sparsity=0.0,
@@ -78,7 +78,7 @@ def _fresh(weights: Weights, plan: FitPlan, pruned: bool) -> tuple[Any, list[Any
     return model, callbacks
 
 
-def _resnet8(weights: Weights) -> Any:
+def resnet8(weights: Weights) -> Any:
     """Rebuilds MLPerf Tiny's ResNet-8 with its layer names, so that weights go in by name."""
     layers = keras.layers
     counts = {"conv2d": 0, "batch_normalization": 0}

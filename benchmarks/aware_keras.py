@@ -1,0 +1,93 @@
+"""The tfzip side of `bench_quantization_aware`: Keras 3, in float and with `QuantizationCallback`."""
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from aware_plan import AwarePlan, StepTimes
+
+import tfzip
+from tfzip.files import written_beside
+from tfzip.quantization_record import record_of
+from tfzip.sources.models import load_model
+
+FREEZING = {"moving": None, "frozen": 0}  # epoch from which ranges and batch statistics stay as they are
+
+
+class Times(StepTimes, keras.callbacks.Callback):
+    """Time of each step."""
+
+
+def pretrain(plan: AwarePlan, path: str) -> list[float]:
+    """Trains MobileNetV2 for small images from scratch; returns its accuracy on held-out rows by epoch."""
+    keras.utils.set_random_seed(plan.seed)
+    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10)
+    history = _fit(model, plan, [keras.callbacks.CSVLogger(f"{path}.csv")])
+    with written_beside(path) as partial:
+        model.save(partial)
+    return history["val_accuracy"]
+
+
+def train(start: str, plan: AwarePlan, scheme: str, target: str) -> dict[str, Any]:
+    """Trains for a scheme and saves the model, with its grids; returns the time and the history.
+
+    Args:
+        start: The model to start from.
+        plan: How to train.
+        scheme: "float32" for a plain fit, or what to train for.
+        target: Path of what is written, without its ending.
+    """
+    model, callbacks = _fresh(start, plan), [keras.callbacks.CSVLogger(f"{target}.csv")]
+    if scheme != "float32":
+        callbacks.insert(0, tfzip.QuantizationCallback(scheme))
+    began = time.perf_counter()
+    history = _fit(model, plan, callbacks)
+    fit_s = time.perf_counter() - began
+    model.save(f"{target}.keras")
+    return {"fit_s": fit_s, "history": history}
+
+
+def export(plan: AwarePlan, target: str) -> None:
+    """Writes the file of a trained model, and what its simulation answers to the test images."""
+    model = load_model(f"{target}.keras")
+    tfzip.export(model, f"{target}.tflite")
+    simulated = model if record_of(model) is None else tfzip.quantize(model)
+    np.save(f"{target}.npy", simulated.predict(plan.test_rows()[0], batch_size=200, verbose=0))
+
+
+def timed_steps(start: str, plan: AwarePlan, phase: str) -> dict[str, float]:
+    """Returns what a step takes: `"plain"`, or simulated with grids `"moving"` or `"frozen"`."""
+    model, times = _fresh(start, plan), Times()
+    callbacks = []
+    if phase != "plain":
+        epoch = plan.epochs if FREEZING[phase] is None else FREEZING[phase]
+        callbacks = [tfzip.QuantizationCallback("int8", freeze_ranges=epoch, freeze_statistics=epoch)]
+    _compile(model, plan)
+    x, y = plan.train_rows()
+    model.fit(x, y, batch_size=plan.batch_size, epochs=plan.epochs, verbose=0, callbacks=[*callbacks, times])
+    return times.taken()
+
+
+def _fresh(start: str, plan: AwarePlan) -> keras.Model:
+    keras.utils.set_random_seed(plan.seed)
+    return keras.models.load_model(start, compile=False)
+
+
+def _compile(model: keras.Model, plan: AwarePlan) -> None:
+    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+
+def _fit(model: keras.Model, plan: AwarePlan, callbacks: list[Any]) -> dict[str, list[float]]:
+    _compile(model, plan)
+    fitted = model.fit(
+        plan.batches(),
+        steps_per_epoch=plan.steps,
+        epochs=plan.epochs,
+        validation_data=plan.held_out(),
+        validation_batch_size=200,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    return {name: [float(value) for value in values] for name, values in fitted.history.items()}

@@ -1,0 +1,108 @@
+"""The training that all sides of `bench_quantization_aware` run: same rows, order, augmentation and rate."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+TRAIN_ROWS = 45_000  # the training images after them choose settings, the test images choose nothing
+MOVE = 4
+WARM_UP_STEPS = 24  # tracing, and the first batches on which ranges are chosen
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class AwarePlan:
+    """A fit on augmented CIFAR-10, the rate falling to 0 along half a cosine.
+
+    Attributes:
+        network: `"resnet8"`, which takes pixels of 0 to 255, or `"mobilenetv2"`, of -1 to 1.
+        data: Path of the images.
+        seed: Of the order of rows, the augmentation and what a framework draws.
+        epochs: How often each row is seen.
+        images: Training rows, at most `TRAIN_ROWS`.
+        learning_rate: Adam's rate at the start.
+        batch_size: Rows per step; what does not fill a batch is left out.
+    """
+
+    network: str
+    data: str
+    seed: int = 0
+    epochs: int = 5
+    images: int = TRAIN_ROWS
+    learning_rate: float = 0.001
+    batch_size: int = 64
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch."""
+        return self.images // self.batch_size
+
+    def batches(self) -> Iterator[Rows]:
+        """Yields the batches of all epochs; an epoch's depend on the seed and its number alone."""
+        x, y = self._stored("train", slice(0, self.images))
+        for epoch in range(self.epochs):
+            rng = np.random.default_rng([self.seed, epoch])
+            order = rng.permutation(len(y))[: self.steps * self.batch_size]
+            for chosen in np.split(order, self.steps):
+                yield self._scaled(augmented(x[chosen], rng)), y[chosen]
+
+    def train_rows(self) -> Rows:
+        """Returns the training rows as they are, for timing."""
+        x, y = self._stored("train", slice(0, self.images))
+        return self._scaled(x), y
+
+    def held_out(self) -> Rows:
+        """Returns the training rows that nothing is trained on."""
+        x, y = self._stored("train", slice(TRAIN_ROWS, None))
+        return self._scaled(x), y
+
+    def test_rows(self) -> Rows:
+        """Returns the test rows."""
+        x, y = self._stored("test", slice(None))
+        return self._scaled(x), y
+
+    def _stored(self, split: str, rows: slice) -> Rows:
+        with np.load(self.data) as stored:
+            return stored[f"x_{split}"][rows], stored[f"y_{split}"][rows].reshape(-1).astype(np.int32)
+
+    def _scaled(self, images: np.ndarray) -> np.ndarray:
+        pixels = images.astype(np.float32)
+        return pixels if self.network == "resnet8" else pixels / np.float32(127.5) - np.float32(1)
+
+
+def augmented(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns images of bytes, half of them mirrored, moved by up to `MOVE` pixels, black outside."""
+    count, height, width, _ = images.shape
+    mirrored = rng.random((count, 1, 1, 1)) < 0.5
+    images = np.where(mirrored, images[:, :, ::-1], images)
+    padded = np.pad(images, ((0, 0), (MOVE, MOVE), (MOVE, MOVE), (0, 0)))
+    top, left = rng.integers(0, 2 * MOVE + 1, (2, count, 1))
+    rows, columns = top + np.arange(height), left + np.arange(width)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+class StepTimes:
+    """Collects what each step takes; mixed into the `Callback` of either Keras."""
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Starts a new list."""
+        self._ends: list[tuple[float, float]] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Reads both clocks."""
+        self._ends.append((time.perf_counter(), time.process_time()))
+
+    def taken(self) -> dict[str, float]:
+        """Returns seconds per step after the warm-up: the median, and the mean."""
+        wall, work = np.diff(np.array(self._ends)[WARM_UP_STEPS:], axis=0).T
+        return {
+            "step_s": statistics.median(wall),
+            "step_cpu_s": statistics.median(work),
+            "mean_step_s": float(wall.mean()),
+            "mean_step_cpu_s": float(work.mean()),
+        }
