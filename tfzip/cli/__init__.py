@@ -18,6 +18,7 @@ COMMANDS = {
     "list": "List schemes, criteria, schedules and every other name.",
     "pack": "Make a .tflite small to download.",
     "run": "Run a recipe, or continue an interrupted run.",
+    "sensitivity": "Show how much each layer's width costs.",
     "unpack": "Give back the .tflite that was packed.",
 }
 

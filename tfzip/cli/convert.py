@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tfzip.errors import OptionError
 from tfzip.schemes import SCHEMES, get_scheme
 from tfzip.tables import table
 from tfzip.units import format_bytes
@@ -20,6 +21,12 @@ _SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.va
 @click.option("-o", "--output", required=True, help="The .tflite to write.")
 @click.option(
     "--scheme", help="Number formats of the file.  [default: those the model was trained for, else float32]"
+)
+@click.option(
+    "--max-size", help="Largest file, for example 65KB: --scheme mixed chooses 4 or 8 bits by layer."
+)
+@click.option(
+    "--base", default="int8", show_default=True, help="Scheme around mixed widths: int8 or int8_weights."
 )
 @click.option("--calibration", help="Data for integer schemes: .npz, keras:NAME, sklearn:digits, folder, ...")
 @click.option(
@@ -36,13 +43,26 @@ def command(model: str, output: str, as_json: bool, **options: Any) -> None:
     """Runs the export in a child, so that nothing the converter does can take the command along."""
     from tfzip.sandbox import run_isolated
 
-    if options["scheme"] is not None:
-        get_scheme(options["scheme"])
-    artifact = run_isolated("tfzip.conversion.export:export_spec", model, output, **options)
+    target, chosen = _target(options["scheme"], options.pop("max_size"), options.pop("base"))
+    artifact = run_isolated(target, model, output, **options | chosen)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(artifact), default=str, indent=2))
         return
     _print(artifact)
+
+
+def _target(scheme: str | None, max_size: str | None, base: str) -> tuple[str, dict[str, Any]]:
+    """Returns what to run in the child, and the options that take the place of the scheme."""
+    if (scheme == "mixed") != (max_size is not None):
+        raise OptionError(
+            "--scheme mixed and --max-size go together: tfzip convert MODEL --scheme mixed --max-size 65KB."
+        )
+    if max_size is not None:
+        get_scheme(base)
+        return "tfzip.precision.mixed:export_within", {"scheme": base, "max_size": max_size}
+    if scheme is not None:
+        get_scheme(scheme)
+    return "tfzip.conversion.export:export_spec", {}
 
 
 def _print(artifact: Any) -> None:
@@ -52,6 +72,8 @@ def _print(artifact: Any) -> None:
     console.print(
         f"Wrote {artifact.path}: {artifact.scheme}, {format_bytes(artifact.size_bytes)}", soft_wrap=True
     )
+    if artifact.scheme == "mixed":
+        console.print(_widths(artifact.path), soft_wrap=True)
     for kind, specs in (("input", artifact.inputs), ("output", artifact.outputs)):
         for spec in specs:
             grid = f", scale {spec.scale:.6g}, zero point {spec.zero_point}" if spec.scale else ""
@@ -62,3 +84,17 @@ def _print(artifact: Any) -> None:
     rows = [(f.kind, f.op, f.layer, f.cost) for f in artifact.findings]
     columns = ("kind", "operation", "layer", "cost")
     console.print(table(columns, rows, folding=columns, title="Audit: left outside the scheme"))
+
+
+def _widths(path: Any) -> str:
+    from tfzip.tflite.layer_list import scheme_in
+    from tfzip.tflite.metadata import read_metadata
+
+    layers = scheme_in(read_metadata(path)).layers
+    narrow = [layer for layer, form in layers if form.bits == 4]
+    if not narrow:
+        return "  all weights in 8 bits"
+    return (
+        f"  4 bits: {', '.join(narrow)}; 8 bits: all others. 4 bits save bytes, and may cost time: measure"
+        " with tfzip bench."
+    )

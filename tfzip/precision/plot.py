@@ -1,8 +1,10 @@
 """The sole door to Matplotlib: a picture of a sensitivity scan."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfzip.bench.report import check_target
 from tfzip.errors import MissingDependencyError, OptionError
 from tfzip.files import written_beside
 
@@ -15,6 +17,24 @@ _LINEAR_BELOW = 1e-6  # around 0, where changes of the loss may lie
 _COLOURS = {4: "#b3423a", 8: "#3a6ea5"}
 
 
+def check_picture(path: str | Path) -> str:
+    """Returns the format that a path ends in, once it is sure that it can be drawn and written.
+
+    Raises:
+        OptionError: The ending names no format, or the folder does not exist.
+        MissingDependencyError: Matplotlib is not installed.
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in _FORMATS:
+        raise OptionError(
+            f"A plot ends in {', '.join('.' + name for name in _FORMATS)}. Received: {str(path)!r}."
+        )
+    check_target(path)
+    if find_spec("matplotlib") is None:
+        raise MissingDependencyError('Plots need Matplotlib. Install it: pip install "tfzip[plot]".')
+    return kind
+
+
 def plot(report: "SensitivityReport", path: Path) -> Path:
     """Draws a bar for each layer and width on a logarithmic axis, with the 95 % intervals.
 
@@ -25,19 +45,11 @@ def plot(report: "SensitivityReport", path: Path) -> Path:
     Returns:
         The path.
     """
+    kind = check_picture(path)
+    from matplotlib.figure import Figure
+
     from tfzip.precision.report import UNITS
 
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        raise OptionError(
-            f"A plot ends in {', '.join('.' + name for name in _FORMATS)}. Received: {str(path)!r}."
-        )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            'Plots need Matplotlib. Install it: pip install "tfzip[plot]".'
-        ) from error
     layers = report.layers
     figure = Figure(figsize=(8, 1.5 + _ROW_INCHES * len(layers)), layout="constrained")
     axes = figure.subplots()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfzip.bench.report import check_target
 from tfzip.errors import OptionError
 from tfzip.files import written_beside
 from tfzip.tables import table
@@ -102,7 +103,7 @@ class SensitivityReport:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report as JSON and returns where."""
-        target = Path(path)
+        target = check_target(path)
         with written_beside(target) as partial:
             partial.write_text(self.to_json() + "\n")
         return target
