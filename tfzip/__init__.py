@@ -20,6 +20,7 @@ _HOME = {
     "measure_costs": "tfzip.precision.costs",
     "SizeBudget": "tfzip.precision",
     "LatencyBudget": "tfzip.precision",
+    "round_weights": "tfzip.quantization.post_training",
     "PruningWindow": "tfzip.pruning.window",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",
