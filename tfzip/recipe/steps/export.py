@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from tfzip.errors import OptionError
+from tfzip.precision.budget import parse_bytes
 from tfzip.recipe.steps.step import Outcome, Step, Work, steps
-from tfzip.schemes import get_scheme
+from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.data import num_rows, take_rows
 from tfzip.units import format_bytes
 
@@ -25,12 +26,15 @@ class ExportStep(Step):
         calibration_samples: Training rows that integer schemes take their ranges from. Defaults to 256.
         batch: Fixed batch size of the file. Defaults to 1.
         io: Type of inputs and outputs, where it differs from the scheme's own. Defaults to the scheme's own.
+        max_size: Largest file, for example `"65KB"`: weights of an integer scheme get 4 or 8 bits by layer,
+            as the training rows say. Defaults to no limit.
     """
 
     scheme: Literal["float32", "float16", "int8_weights", "int8", "int16x8"] = "float32"
     calibration_samples: int = 256
     batch: int = 1
     io: Literal["float32", "int8", "int16"] | None = None
+    max_size: str | None = None
 
     exports: ClassVar[bool] = True
 
@@ -38,37 +42,43 @@ class ExportStep(Step):
         for name in ("calibration_samples", "batch"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is at least 1. Received: {getattr(self, name)}.")
+        if self.max_size is not None:
+            parse_bytes(self.max_size)
+            if get_scheme(self.scheme).weights.kind != "int":
+                raise OptionError(f"max_size needs a scheme of integer weights. Received: {self.scheme!r}.")
 
     def run(self, work: Work) -> Outcome:
         """Converts in a child process."""
         from tfzip.conversion.export import export
 
-        model = work.load_model()
-        file = f"{work.name}_{self.scheme}.tflite"
-        artifact = export(
-            model,
-            work.folder / file,
-            scheme=self.scheme,
-            calibration=self._calibration(work),
-            batch=self.batch,
-            io=self.io,
-            recipe=work.name,
-        )
+        model, rows = work.load_model(), self._rows(work)
+        options: dict[str, Any] = {"batch": self.batch, "io": self.io, "recipe": work.name}
+        scheme = self._scheme(model, rows, options)
+        if scheme.needs_calibration:
+            options["calibration"] = rows
+        file = f"{work.name}_{scheme.name}.tflite"
+        artifact = export(model, work.folder / file, scheme=scheme, **options)
         facts = {
-            "scheme": self.scheme,
+            "scheme": scheme.name,
+            "widths": {path: form.bits for path, form in scheme.layers},
             "size_bytes": artifact.size_bytes,
             "sha256": artifact.sha256,
             "sparsity": kernel_sparsity(model),
             "findings": [asdict(finding) for finding in artifact.findings],
         }
         line = f"{file}, {format_bytes(artifact.size_bytes)}, {len(artifact.findings)} findings"
-        return Outcome(facts, line, exported=file, scheme=self.scheme)
+        return Outcome(facts, line, exported=file, scheme=scheme.name)
 
-    def _calibration(self, work: Work) -> Any:
-        if not get_scheme(self.scheme).needs_calibration:
-            return None
-        rows = num_rows(work.data.x_train)
-        chosen = np.random.default_rng(work.seed).permutation(rows)[: self.calibration_samples]
+    def _scheme(self, model: "keras.Model", rows: Any, options: dict[str, Any]) -> Scheme:
+        if self.max_size is None:
+            return get_scheme(self.scheme)
+        from tfzip.precision.assign import assign_precision
+
+        return assign_precision(model, rows, self.max_size, scheme=self.scheme, **options).scheme
+
+    def _rows(self, work: Work) -> Any:
+        count = num_rows(work.data.x_train)
+        chosen = np.random.default_rng(work.seed).permutation(count)[: self.calibration_samples]
         return take_rows(work.data.x_train, np.sort(chosen))
 
 
