@@ -41,7 +41,7 @@ class SharedConstraint:
 
     def alive_index(self) -> Any:
         """Returns the codes, -1 also where a mask of pruning has come to lie since they were assigned."""
-        index = keras.ops.convert_to_tensor(self.index)
+        index = self.index.value  # keras.ops.add takes a column for a bias where rows are square
         mask = mask_of(self._variable)
         if mask is None:
             return index

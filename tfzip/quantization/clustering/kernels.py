@@ -83,6 +83,8 @@ class SharedKernel:
 
     def begin(self) -> None:
         """Assigns codes: those that the weights share already, or new ones by k-means."""
+        if self.constraint.inner is not None:
+            self.variable.assign(self.constraint.inner(self.variable))
         rows = self._read()
         index = self._recovered(rows)
         self._write(rows, self._chosen(rows) if index is None else index)
