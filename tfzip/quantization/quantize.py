@@ -6,6 +6,7 @@ import keras
 
 from tfzip.errors import ModelError, OptionError
 from tfzip.graph.signature import input_tree
+from tfzip.quantization.copies import copy_with_grids
 from tfzip.quantization.observers import Observer, observers
 from tfzip.quantization.quantizer import Quantizer, in_batches
 from tfzip.quantization_record import attach_record, pack_record, record_of, unpack_record
@@ -31,7 +32,8 @@ def quantize(
 
     Returns:
         A model with a copy of the weights. It can be evaluated, called and trained; `.float_model` is the
-        model inside, which carries the grids and is what to export.
+        model inside, which carries the grids and is what to export. A model that Keras cannot make again
+        from its configuration, as most subclassed ones, is flat there.
 
     Raises:
         OptionError: Neither the model nor `calibration` says what the ranges are.
@@ -48,8 +50,7 @@ def quantize(
             f"The ranges of model {model.name!r} are not known. Train it with QuantizationCallback, or give"
             " a few hundred inputs: calibration=x_train[:256]."
         )
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy, scheme, record = copy_with_grids(model, scheme, record)
     quantizer = Quantizer(copy, scheme, record)
     if calibration is not None:
         samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
