@@ -9,7 +9,7 @@ from tfzip.graph import flatten
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, filled
 from tfzip.graph.lowering import Lowering
 from tfzip.quantization.call import Call
-from tfzip.quantization.contracts import contract_of, whole
+from tfzip.quantization.contracts import contract_of, is_complete
 from tfzip.quantization.emitters import Emitter, Value
 from tfzip.quantization.weighted import WeightGroup, weight_groups
 
@@ -37,7 +37,7 @@ class Simulation:
         self.whole = tuple(
             node.path
             for index, node in enumerate(self.graph.nodes)
-            if index not in self._lowering.folded and contract_of(node.operation) is whole
+            if index not in self._lowering.folded and not is_complete(node)
         )
 
     def run(self, inputs: Any, emitter: Emitter, *, batch_statistics: bool = False) -> Any:
@@ -104,7 +104,7 @@ class Simulation:
             tail,
             compute,
         )
-        found = contract_of(node.operation)(call)
+        found = contract_of(node)(call)
         results = [found] if isinstance(found, Value) else list(found)
         values |= dict(zip(node.outputs, results, strict=True))
         for follower in followers:

@@ -119,7 +119,8 @@ def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[i
 
 
 def _by_contract(layer: keras.Layer, x: Any) -> Any:
-    result = contract_of(layer)(_call(layer, x))
+    call = _call(layer, x)
+    result = contract_of(call.node)(call)
     return result.tensor if isinstance(result, Value) else result[0].tensor
 
 

@@ -56,7 +56,8 @@ def write_recorded(file: CalibratedFile, recorded: Recorded, batch: int) -> list
             file[index] = recorded.inner[name]
             known.add(index)
     for code, given, made in file.operators():
-        if code in _SAME_GRID and known.intersection(given):
+        is_joined = code == Op.CONCATENATION and len({file[index] for index in given}) == 1
+        if (code in _SAME_GRID or is_joined) and known.intersection(given):
             source = next(index for index in given if index in known)
             for index in set(made) - known:
                 file[index] = file[source]

@@ -6,7 +6,7 @@ from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract, whole
 from tfzip.quantization.emitters import Value
 
-_LAYERS = ("LeakyReLU", "PReLU", "Subtract", "Average", "Embedding")
+_LAYERS = ("LeakyReLU", "PReLU", "Embedding")
 _OPERATIONS = (
     *("Mean", "Sum", "Divide", "TrueDivide", "Matmul", "Exp", "Log", "Sqrt", "Rsqrt", "Square", "Absolute"),
     *("Negative", "Power", "SquaredDifference", "LeakyRelu", "Abs", "Any", "All", "Equal", "NotEqual"),
