@@ -30,10 +30,20 @@ class ExportStep(Step):
             as the training rows say. Defaults to no limit.
     """
 
-    scheme: Literal["float32", "float16", "int8_weights", "int8", "int16x8"] = "float32"
+    scheme: Literal[
+        "float32",
+        "float16",
+        "int8_weights",
+        "int4_weights",
+        "int8",
+        "int8_per_tensor",
+        "uint8",
+        "w4a8",
+        "int16x8",
+    ] = "float32"
     calibration_samples: int = 256
     batch: int = 1
-    io: Literal["float32", "int8", "int16"] | None = None
+    io: Literal["float32", "int8", "uint8", "int16"] | None = None
     max_size: str | None = None
 
     exports: ClassVar[bool] = True
