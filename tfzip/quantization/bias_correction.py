@@ -13,11 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzip.graph.signature import input_tree
+from tfzip.graph.walk import LayerSelection, select_layers
 from tfzip.quantization.biases import has_shift, shift
-from tfzip.quantization.quantizer import in_batches
 from tfzip.quantization.revision import Change, Revision, copy_of
-from tfzip.quantization.simulation import Simulation
-from tfzip.quantization.tap import Tap, by_kernel
+from tfzip.quantization.tap import Tapped, by_kernel
 from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import attach_record, record_of
 from tfzip.schemes import Scheme, get_scheme
@@ -33,6 +32,7 @@ def correct_bias(
     *,
     calibration: Any,
     reference: keras.Model | None = None,
+    layers: LayerSelection = None,
 ) -> Revision:
     """Returns a model whose rounded kernels make the same mean in every channel as its float ones.
 
@@ -41,6 +41,7 @@ def correct_bias(
         scheme: Number formats that it is going to have.
         calibration: A few hundred unlabelled inputs in any form that `export` takes.
         reference: The float model whose means count; of the same graph. Defaults to None: `model`.
+        layers: Which layers, as everywhere. Defaults to None: all.
 
     Returns:
         A model of the same kind with the same record. What has no bias and no normalization with an offset
@@ -52,16 +53,18 @@ def correct_bias(
     """
     scheme, record, copy = get_scheme(scheme), record_of(model), copy_of(model)
     attach_record(copy, record)
-    models = (reference or model, Tap(reference or model, ())), (copy, Tap(copy, (), scheme, record))
-    runs = [(Simulation(one), tap) for one, tap in models]
+    rounded = Tapped(copy, scheme, record)
     samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
+    chosen = {item.path for item in select_layers(model, layers)}
+    units = [groups for groups in by_kernel(rounded.groups) if groups[0].path in chosen]
+    targets = _means(Tapped(reference or model), units, samples)
     changes = []
-    for groups in by_kernel(runs[1][0].groups):
+    for groups, wanted in zip(units, targets, strict=True):
         reason = _reason_to_leave(groups)
         if reason:
             changes.append(Change(_STEP, groups[0].path, skipped=reason))
             continue
-        wanted, made = (_means(simulation, tap, groups, samples) for simulation, tap in runs)
+        (made,) = _means(rounded, [groups], samples)
         shift(groups[0], (wanted - made).astype(np.float32))
         change = f"by {np.abs(wanted - made).mean():.3g} on average over {len(made)} channels"
         changes.append(Change(_STEP, groups[0].path, change))
@@ -76,19 +79,23 @@ def _reason_to_leave(groups: list[WeightGroup]) -> str:
     return ""
 
 
-def _means(
-    simulation: Simulation, tap: Tap, groups: list[WeightGroup], samples: dict[str, NDArray[Any]]
-) -> Array:
-    """Returns the mean of each channel of the results of a kernel: (channels,)."""
-    total, count = np.zeros(groups[0].channels), 0
-    tap.keys = {group.key for group in groups}
-    for batch in in_batches(samples):
-        simulation.run(batch, tap)
-        for group in groups:
-            result = tap.seen[group.key][1]
-            is_last = getattr(group.layer, "data_format", "channels_last") == "channels_last"
-            axis = len(result.shape) - 1 if is_last else 1
-            rest = [one for one in range(len(result.shape)) if one != axis]
-            total += tf.reduce_sum(tf.cast(result, tf.float64), rest).numpy()
-            count += int(tf.size(result)) // groups[0].channels
-    return np.asarray(total / count)
+def _means(model: Tapped, units: list[list[WeightGroup]], samples: dict[str, NDArray[Any]]) -> list[Array]:
+    """Returns the mean of each channel of the results of each kernel: (channels,)."""
+    totals = [np.zeros(groups[0].channels) for groups in units]
+    counts = [0] * len(units)
+    for seen in model.batches(samples):
+        for index, groups in enumerate(units):
+            for group in groups:
+                result = seen[group.key][1]
+                totals[index] += tf.reduce_sum(
+                    tf.cast(result, tf.float64), _other_axes(group, result)
+                ).numpy()
+                counts[index] += int(tf.size(result)) // group.channels
+    return [total / count for total, count in zip(totals, counts, strict=True)]
+
+
+def _other_axes(group: WeightGroup, result: Any) -> list[int]:
+    """Returns all axes but that of the channels."""
+    is_last = getattr(group.layer, "data_format", "channels_last") == "channels_last"
+    channels = len(result.shape) - 1 if is_last else 1
+    return [axis for axis in range(len(result.shape)) if axis != channels]

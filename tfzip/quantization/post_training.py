@@ -24,8 +24,8 @@ def round_weights(
     """Returns a model whose weights are ready for a scheme: better than rounding each to the nearest.
 
     Channels are equalized across layers, kernels of few bits are rounded as it suits the results of their
-    layer, and the mean error is taken out of the channels of all others. Nothing is trained on labels. `export`
-    uses the grids found, which the model carries in its record.
+    layer, and the mean error is taken out of the channels of all others. Nothing is trained on labels.
+    `export` uses the grids found, which the model carries in its record.
 
     Args:
         model: A built, trained model; it is left as it was.
@@ -49,5 +49,11 @@ def round_weights(
     """
     even = equalized(model, calibration=calibration) if equalize else Revision(model, ())
     rounded = adaround(even.model, scheme, calibration=calibration, learning=Learning(steps=steps), seed=seed)
-    corrected = correct_bias(rounded.model, scheme, calibration=calibration, reference=even.model)
-    return Revision(corrected.model, even.changes + rounded.changes + corrected.changes)
+    changes = even.changes + rounded.changes
+    left = [change.path for change in rounded.skipped]
+    if not left:
+        return Revision(rounded.model, changes)
+    corrected = correct_bias(
+        rounded.model, scheme, calibration=calibration, reference=even.model, layers=left
+    )
+    return Revision(corrected.model, changes + corrected.changes)

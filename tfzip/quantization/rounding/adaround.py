@@ -10,12 +10,11 @@ from tfzip.graph.signature import input_tree
 from tfzip.quantization.biases import has_shift, shift
 from tfzip.quantization.revision import Change, Revision, copy_of
 from tfzip.quantization.rounding.learn import Learning, learned_integers
-from tfzip.quantization.rounding.product import Array, Product, product_of
+from tfzip.quantization.rounding.product import Array, product_of
 from tfzip.quantization.rounding.refit import refitted
 from tfzip.quantization.rounding.unfold import Unfolding, can_unfold
 from tfzip.quantization.scales import least_squares_scales
-from tfzip.quantization.simulation import Simulation
-from tfzip.quantization.tap import Tap, by_kernel
+from tfzip.quantization.tap import Tapped, by_kernel
 from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import QuantizationRecord, attach_record, record_of
 from tfzip.schemes import Scheme, TensorFormat, get_scheme
@@ -87,15 +86,15 @@ class _Rounding:
     def __init__(
         self, reference: keras.Model, copy: keras.Model, calibration: Any, rng: np.random.Generator
     ) -> None:
-        self.rounded = Simulation(copy)
-        self._float = Simulation(reference)
-        self._taps = Tap(reference, ()), Tap(copy, ())
+        self.rounded = Tapped(copy)
+        self._float = Tapped(reference)
         self._samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
         self._rng = rng
 
     def run(self, groups: list[WeightGroup], form: TensorFormat, learning: Learning) -> tuple[Array, str]:
         """Rounds a kernel and returns its steps and what was gained."""
-        group, product, bias = groups[0], self._product(groups), groups[0].folded_bias()
+        group, bias = groups[0], groups[0].folded_bias()
+        product = product_of(groups, (self._float, self.rounded), self._samples, self._rng)
         kernel, unfolding = group.folded_kernel(), Unfolding(group)
         rows = group.by_channel(kernel)
         steps = least_squares_scales(rows if form.per_channel else rows.reshape(1, -1), form)
@@ -115,12 +114,6 @@ class _Rounding:
                 bias = new_bias
         group.set_folded_kernel(unfolding.kernel(integers * grid))
         return steps, _gain(before, product.error(integers * grid, bias))
-
-    def _product(self, groups: list[WeightGroup]) -> Product:
-        for tap in self._taps:
-            tap.keys = {group.key for group in groups}
-        models = (self._float, self._taps[0]), (self.rounded, self._taps[1])
-        return product_of(groups, models, self._samples, self._rng)
 
 
 def _spread(group: WeightGroup, unfolding: Unfolding, steps: Array) -> Array:

@@ -10,10 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzip.graph.flat_graph import FlatGraph
-from tfzip.quantization.quantizer import in_batches
 from tfzip.quantization.rounding.unfold import Unfolding
-from tfzip.quantization.simulation import Simulation
-from tfzip.quantization.tap import Tap
+from tfzip.quantization.tap import Tapped
 from tfzip.quantization.weighted import WeightGroup
 
 Array = NDArray[np.float32]
@@ -51,7 +49,7 @@ class Product:
 
 def product_of(
     groups: Sequence[WeightGroup],
-    models: tuple[tuple[Simulation, Tap], tuple[Simulation, Tap]],
+    models: tuple[Tapped, Tapped],
     samples: dict[str, NDArray[Any]],
     rng: np.random.Generator,
 ) -> Product:
@@ -62,26 +60,25 @@ def product_of(
 
     Args:
         groups: The calls of one kernel.
-        models: The float network and the rounded one, each with a tap on the kernel.
+        models: The float network and the rounded one.
         samples: Inputs of the model by name.
         rng: Draws the places.
     """
     unfolding = Unfolding(groups[0])
     row_size = int(np.prod(groups[0].kernel.shape)) // groups[0].channels * unfolding.groups
-    share = min(_MOST_PLACES, _MOST_NUMBERS // row_size) / len(next(iter(samples.values()))) / len(groups)
+    total = len(next(iter(samples.values()))) * len(groups)
+    share = min(_MOST_PLACES, _MOST_NUMBERS // row_size) / total
     rows, targets = [], []
-    for batch in in_batches(samples):
-        for simulation, tap in models:
-            simulation.run(batch, tap)
+    for wanted, rounded in zip(*(model.batches(samples) for model in models), strict=True):
         for group in groups:
-            read, made = models[1][1].seen[group.key][0], models[0][1].seen[group.key][1]
+            read, made = rounded[group.key][0], wanted[group.key][1]
             found = unfolding.rows(tf.cast(read, tf.float32))
-            wanted = unfolding.places(tf.cast(made, tf.float32))
-            count = min(len(found), max(int(share * len(batch[0])), 1))
+            results = unfolding.places(tf.cast(made, tf.float32))
+            count = min(len(found), max(int(share * len(read)), 1))
             places = rng.choice(len(found), count, replace=False)
             rows.append(tf.gather(found, places).numpy().transpose(1, 0, 2))
-            targets.append(tf.gather(wanted, places).numpy())
-    activation = _fused_activation(models[0][0].graph, groups[0])
+            targets.append(tf.gather(results, places).numpy())
+    activation = _fused_activation(models[0].graph, groups[0])
     return Product(np.concatenate(rows, axis=1), np.concatenate(targets), activation)
 
 
