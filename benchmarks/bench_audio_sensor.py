@@ -2,7 +2,7 @@
 
 Each is trained in float and then trained on for a few epochs twice, in float and with QuantizationCallback,
 from the same weights and seed. Every figure of a file is that of the file on LiteRT, on a test set that
-chose nothing. The learning rate of training on, 0.0003, was the best of four on the validation sets.
+chose nothing.
 """
 
 import tempfile

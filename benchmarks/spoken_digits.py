@@ -1,5 +1,7 @@
 """Spoken digits as pictures of sound, split by take, and a small network that reads them."""
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 from common import data_file
@@ -19,9 +21,7 @@ def spoken_digits() -> dict[str, Split]:
     """
     with np.load(data_file("fsdd.npz")) as archive:
         audio, offsets, digit, take = (archive[name] for name in ("audio", "offsets", "digit", "take"))
-    pieces = [
-        _log_mel(audio[start:stop] / 2.0**15) for start, stop in zip(offsets, offsets[1:], strict=False)
-    ]
+    pieces = [_log_mel(audio[start:stop] / 2.0**15) for start, stop in pairwise(offsets)]
     sound = np.stack(pieces)[..., None].astype(np.float32)
     masks = {
         "test": take < FIRST_VALIDATION,

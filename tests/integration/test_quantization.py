@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfzip
-from tfzip.errors import DataError, OptionError
+from tfzip.errors import DataError
 from tfzip.quantization_record import attach_record, record_of
 from tfzip.runtime.numbers import dequantize, quantize
 
@@ -143,3 +143,135 @@ def test_a_stock_architecture_trains_and_exports_as_full_integer(tmp_path):
     assert artifact.findings == ()
     (apart,) = steps_apart(model, artifact.path, x, count=2).values()
     assert apart <= 2
+
+
+def small():
+    keras.utils.set_random_seed(1)
+    stack = [keras.Input((6, 6, 2), name="image"), layers.Conv2D(4, 3, activation="relu", name="conv")]
+    return keras.Sequential([*stack, layers.Flatten(), layers.Dense(2, name="head")])
+
+
+def test_sample_weights_count():
+    x, model = noise(48, 6, 6, 2), small()
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    trained(model, x, noise(48, 2), sample_weight=np.zeros(48))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_train_step_of_ones_own_trains_through_the_rounding(tmp_path):
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                outputs = self(x, training=True)
+                loss = self.compute_loss(y=y, y_pred=outputs)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            seen.append(outputs.shape)
+            return {"loss": loss}
+
+    import tensorflow as tf
+
+    seen, inner = [], small()
+    model = Own(inner.inputs, inner.outputs)
+    x = noise(64, 6, 6, 2)
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    callback = tfzip.QuantizationCallback("w4a8")
+    history = model.fit(x, x[:, 0, 0], batch_size=16, epochs=12, callbacks=[callback], verbose=0)
+    assert seen
+    assert history.history["loss"][-1] < 0.7 * history.history["loss"][0]
+    artifact = tfzip.export(model, tmp_path / "step.tflite")
+    (apart,) = steps_apart(model, artifact.path, x).values()
+    assert apart <= 2
+
+
+_MIRRORED = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+import tfzip
+from tfzip.quantization_record import record_of
+one, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(one, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+from tests.integration.test_quantization import noise, small, steps_apart
+x = noise(64, 6, 6, 2)
+with strategy.scope():
+    model = small()
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+callback = tfzip.QuantizationCallback("int8")
+model.fit(x, x[:, 0, 0], batch_size=16, epochs=2, callbacks=[callback], verbose=0)
+artifact = tfzip.export(model, sys.argv[1])
+apart, = steps_apart(model, artifact.path, x).values()
+print(json.dumps({"replicas": strategy.num_replicas_in_sync, "ranges": list(record_of(model).ranges),
+                  "apart": float(apart)}))
+"""
+
+
+def test_two_replicas_train_one_set_of_grids(tmp_path):
+    command = [sys.executable, "-c", _MIRRORED, str(tmp_path / "mirrored.tflite")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["replicas"] == 2
+    assert found["ranges"] == ["input:image", "conv", "head"]
+    assert found["apart"] <= 1
+
+
+def test_what_has_no_integer_kernel_stays_in_float_and_is_listed(tmp_path):
+    inputs = keras.Input((6,))
+    x = keras.ops.sin(layers.Dense(4, name="before")(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="after")(x))
+    x = noise(64, 6)
+    trained(model, x, x[:, :2])
+    artifact = tfzip.export(model, tmp_path / "sine.tflite")
+    assert [(one.kind, one.op) for one in artifact.findings] == [("float_island", "SIN")]
+    (apart,) = steps_apart(model, artifact.path, x).values()
+    assert apart <= 1
+
+
+def test_an_activation_that_is_always_zero_has_a_grid_and_a_file(tmp_path):
+    model = small()
+    model.get_layer("conv").bias.assign(np.full(4, -100.0))
+    x = noise(64, 6, 6, 2)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    trained(model, x, noise(64, 2))
+    artifact = tfzip.export(model, tmp_path / "dead.tflite")
+    (apart,) = steps_apart(model, artifact.path, x).values()
+    assert apart <= 1
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (noise(0, 6, 6, 2), "empty|no sample|not one"),
+        (noise(8, 5, 5, 2), "shape"),
+        (np.full((8, 6, 6, 2), np.nan), "NaN|finite"),
+    ],
+    ids=["empty", "shape", "nan"],
+)
+def test_calibration_that_does_not_fit_is_refused_and_leaves_the_model_as_it_was(calibration, message):
+    with pytest.raises(DataError, match=message):
+        tfzip.quantize(small(), "int8", calibration=calibration)
+    model, x = small(), noise(32, 6, 6, 2)
+    model.compile("adam", "mse")
+    callback = tfzip.QuantizationCallback("int8", calibration=calibration)
+    with pytest.raises(DataError, match=message):
+        model.fit(x, x[:, 0, 0], callbacks=[callback], verbose=0)
+    assert "call" not in vars(model)
+    assert record_of(model) is None
+    model.fit(x, x[:, 0, 0], verbose=0)
+
+
+def test_grids_of_another_architecture_are_refused(tmp_path):
+    x = noise(32, 6, 6, 2)
+    model = trained(small(), x, x[:, 0, 0])
+    inputs = keras.Input((6, 6, 2), name="image")
+    hidden = layers.Dense(8, activation="relu", name="new")(layers.Flatten()(inputs))
+    other = keras.Model(inputs, layers.Dense(2, name="head")(hidden))
+    attach_record(other, record_of(model))
+    target = tmp_path / "other.tflite"
+    with pytest.raises(tfzip.TfzipError, match="new"):
+        tfzip.export(other, target)
+    assert not target.exists()

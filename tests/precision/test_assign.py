@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tfzip.precision.costs import CostTable, LayerCost, measure_costs
 from tfzip.precision.mixed import export_within
 from tfzip.precision.sensitivity import sensitivity
 from tfzip.precision.sizes import measure_sizes
+from tfzip.recipe.steps.export import ExportStep
 from tfzip.schemes import get_scheme
 from tfzip.tflite import read
 
@@ -169,3 +171,22 @@ def test_convert_chooses_the_widths_within_a_size(network, images, tmp_path):
 def test_widths_are_never_chosen_without_data(tmp_path):
     with pytest.raises(OptionError, match="chosen on calibration data"):
         export_within("model.keras", str(tmp_path / "mixed.tflite"), max_size="9KB")
+
+
+def test_a_recipe_exports_within_a_size(network, images, tmp_path):
+    work = SimpleNamespace(
+        name="mine",
+        folder=tmp_path,
+        data=SimpleNamespace(x_train=images),
+        seed=0,
+        load_model=lambda: network,
+    )
+    limit = 9300
+    outcome = ExportStep(scheme="int8", max_size=f"{limit}B", calibration_samples=20).run(work)
+    assert (outcome.exported, outcome.scheme) == ("mine_mixed.tflite", "mixed")
+    assert (tmp_path / outcome.exported).stat().st_size == outcome.facts["size_bytes"] <= limit
+    assert 4 in outcome.facts["widths"].values()
+    with pytest.raises(OptionError, match="needs a scheme of integer weights"):
+        ExportStep(scheme="float16", max_size="9KB")
+    with pytest.raises(OptionError, match="A size is a number of bytes"):
+        ExportStep(scheme="int8", max_size="small")
