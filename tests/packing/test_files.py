@@ -6,7 +6,6 @@ import zipfile
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
