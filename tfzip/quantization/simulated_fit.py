@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzip.errors import ConversionError
+from tfzip.errors import ConversionError, TfzipError
 from tfzip.fit_step import forget_steps, recompile
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
@@ -78,7 +78,11 @@ class SimulatedFit:
 
     def give_batches(self, data: Any) -> None:
         """Takes inputs to choose ranges on, in place of batches of the fit."""
-        self._batches = list(in_batches(calibration_samples(data, self._inputs)))
+        try:
+            self._batches = list(in_batches(calibration_samples(data, self._inputs)))
+        except TfzipError:
+            self.leave()
+            raise
 
     def keep_batch(self) -> int:
         """Keeps what the last train step read; returns how many batches are kept."""
@@ -90,8 +94,12 @@ class SimulatedFit:
         if not self._batches:
             return
         was_simulated = self.is_calibrated
-        with self._model.distribute_strategy.scope():
-            self._quantizer.calibrate(self._batches, observer)
+        try:
+            with self._model.distribute_strategy.scope():
+                self._quantizer.calibrate(self._batches, observer)
+        except TfzipError:
+            self.leave()
+            raise
         if not was_simulated:
             self._latest = []
             self._model.jit_compile = self._jit_compile
