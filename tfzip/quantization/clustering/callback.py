@@ -9,7 +9,8 @@ from tfzip.fit_step import forget_steps, recompile
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.kernels import LeftOut
 from tfzip.quantization.clustering.constraint import detach
-from tfzip.quantization.clustering.kernels import SharedKernel, Sharing, shared_kernels
+from tfzip.quantization.clustering.kernels import SharedKernel, shared_kernels
+from tfzip.quantization.clustering.options import Sharing
 from tfzip.quantization.clustering.summary import ClusteringSummary, KernelCodes
 
 

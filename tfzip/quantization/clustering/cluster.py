@@ -3,7 +3,8 @@
 import keras
 
 from tfzip.graph.walk import LayerSelection
-from tfzip.quantization.clustering.kernels import Sharing, shared_kernels
+from tfzip.quantization.clustering.kernels import shared_kernels
+from tfzip.quantization.clustering.options import Sharing
 
 
 def cluster(

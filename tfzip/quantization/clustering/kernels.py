@@ -1,52 +1,20 @@
 """Kernels that share weights, from putting the constraint on to taking it off."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.errors import ModelError, OptionError, UnknownNameError
+from tfzip.errors import ModelError, OptionError
 from tfzip.graph import flatten
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.kernels import Kernel, LeftOut, find_kernels
 from tfzip.quantization.clustering import assign
-from tfzip.quantization.clustering.centroids import INITIALIZATIONS
 from tfzip.quantization.clustering.constraint import SharedConstraint, attach, detach, mask_of, sharing_of
+from tfzip.quantization.clustering.options import Sharing
 from tfzip.quantization.clustering.rows import Rows
 from tfzip.quantization.weighted import WeightGroup, weight_groups
-
-_FEWEST, _MOST = 3, 256
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How weights are shared.
-
-    Attributes:
-        clusters: The most different codes, zero included.
-        per_channel: Whether each output channel has codes of its own, not each kernel.
-        initialization: Where k-means begins: a name in `INITIALIZATIONS`.
-        seed: Of the draws of k-means++.
-
-    Raises:
-        OptionError: `clusters` is out of range.
-        UnknownNameError: `initialization` is no known name.
-    """
-
-    clusters: int
-    per_channel: bool
-    initialization: str
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.clusters, int) or not _FEWEST <= self.clusters <= _MOST:
-            raise OptionError(
-                f"clusters is a whole number from {_FEWEST} to {_MOST}. Received: {self.clusters!r}."
-            )
-        if self.initialization not in INITIALIZATIONS:
-            raise UnknownNameError("initialization", self.initialization, INITIALIZATIONS)
 
 
 class SharedKernel:
