@@ -1,6 +1,7 @@
 """The tfzip side of `bench_quantization_aware`: Keras 3, in float and with `QuantizationCallback`."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,7 +9,6 @@ import numpy as np
 from aware_plan import AwarePlan, StepTimes
 
 import tfzip
-from tfzip.files import written_beside
 from tfzip.quantization_record import record_of
 from tfzip.sources.models import load_model
 
@@ -24,8 +24,9 @@ def pretrain(plan: AwarePlan, path: str) -> list[float]:
     keras.utils.set_random_seed(plan.seed)
     model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10)
     history = _fit(model, plan, [keras.callbacks.CSVLogger(f"{path}.csv")])
-    with written_beside(path) as partial:
-        model.save(partial)
+    unfinished = Path(path).with_suffix(".unfinished.keras")  # Keras asks for this ending
+    model.save(unfinished)
+    unfinished.replace(path)
     return history["val_accuracy"]
 
 
