@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tfzip.graph.signature import input_tree
 from tfzip.graph.walk import LayerSelection, select_layers
 from tfzip.quantization.biases import has_shift, shift
-from tfzip.quantization.revision import Change, Revision, copy_of
+from tfzip.quantization.copies import copy_of, copy_with_grids
+from tfzip.quantization.revision import Change, Revision
 from tfzip.quantization.tap import Tapped, by_kernel
 from tfzip.quantization.weighted import WeightGroup
 from tfzip.quantization_record import attach_record, record_of
@@ -51,13 +52,13 @@ def correct_bias(
         DataError: The calibration data do not fit the model.
         ModelError: The model cannot be flattened.
     """
-    scheme, record, copy = get_scheme(scheme), record_of(model), copy_of(model)
+    copy, scheme, record = copy_with_grids(model, get_scheme(scheme), record_of(model))
     attach_record(copy, record)
     rounded = Tapped(copy, scheme, record)
     samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
-    chosen = {item.path for item in select_layers(model, layers)}
+    chosen = {item.path for item in select_layers(copy, layers)}
     units = [groups for groups in by_kernel(rounded.groups) if groups[0].path in chosen]
-    targets = _means(Tapped(reference or model), units, samples)
+    targets = _means(Tapped(copy_of(reference or model)), units, samples)
     changes = []
     for groups, wanted in zip(units, targets, strict=True):
         reason = _reason_to_leave(groups)

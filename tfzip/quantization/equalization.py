@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.graph.signature import input_tree
+from tfzip.quantization.copies import copy_of
 from tfzip.quantization.emitters.collect import Collect
 from tfzip.quantization.quantizer import in_batches
-from tfzip.quantization.revision import Change, Revision, copy_of
+from tfzip.quantization.revision import Change, Revision
 from tfzip.quantization.scaling_sets import ScalingSet, scaling_sets
 from tfzip.quantization.simulation import Simulation
 from tfzip.quantization.weighted import WeightGroup

@@ -5,11 +5,13 @@ from typing import Any
 import keras
 
 from tfzip.quantization.bias_correction import correct_bias
+from tfzip.quantization.copies import copy_with_grids
 from tfzip.quantization.equalization import equalize as equalized
 from tfzip.quantization.revision import Revision
 from tfzip.quantization.rounding.adaround import adaround
 from tfzip.quantization.rounding.learn import Learning
-from tfzip.schemes import Scheme
+from tfzip.quantization_record import attach_record, record_of
+from tfzip.schemes import Scheme, get_scheme
 
 
 def round_weights(
@@ -36,7 +38,8 @@ def round_weights(
         seed: Of all draws. Defaults to 0.
 
     Returns:
-        The new model as `.model`; what was done to each layer, or why not, as `.changes`.
+        The new model as `.model`, a flat one if Keras cannot clone the old; what was done to each layer, or
+        why not, as `.changes`.
 
     Raises:
         OptionError: The weights of the scheme are not integers.
@@ -47,7 +50,9 @@ def round_weights(
         >>> ready = tfzip.round_weights(model, "int4_weights", calibration=x_train[:256])
         >>> tfzip.export(ready.model, "model.tflite", scheme="int4_weights")
     """
-    even = equalized(model, calibration=calibration) if equalize else Revision(model, ())
+    copy, scheme, record = copy_with_grids(model, get_scheme(scheme), record_of(model))
+    attach_record(copy, record)
+    even = equalized(copy, calibration=calibration) if equalize else Revision(copy, ())
     rounded = adaround(even.model, scheme, calibration=calibration, learning=Learning(steps=steps), seed=seed)
     changes = even.changes + rounded.changes
     left = [change.path for change in rounded.skipped]

@@ -46,10 +46,3 @@ class Revision:
             + (f"left alone: {change.skipped}" if change.skipped else change.detail)
             for change in self.changes
         )
-
-
-def copy_of(model: keras.Model) -> keras.Model:
-    """Returns a model of the same kind with weights of its own."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy

@@ -8,7 +8,8 @@ import numpy as np
 from tfzip.errors import OptionError
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.biases import has_shift, shift
-from tfzip.quantization.revision import Change, Revision, copy_of
+from tfzip.quantization.copies import copy_of, copy_with_grids
+from tfzip.quantization.revision import Change, Revision
 from tfzip.quantization.rounding.learn import Learning, learned_integers
 from tfzip.quantization.rounding.product import Array, product_of
 from tfzip.quantization.rounding.refit import refitted
@@ -62,8 +63,8 @@ def adaround(
         raise OptionError(
             f"Rounding needs integer weights, such as 'int4_weights'. Received: {scheme.name!r}."
         )
-    copy = copy_of(model)
-    rounding = _Rounding(reference or model, copy, calibration, np.random.default_rng(seed))
+    copy, scheme, old = copy_with_grids(model, scheme, record_of(model))
+    rounding = _Rounding(copy_of(reference or model), copy, calibration, np.random.default_rng(seed))
     scales: dict[str, Array] = {}
     changes = []
     for groups in by_kernel(rounding.rounded.groups):
@@ -74,7 +75,6 @@ def adaround(
         steps, detail = rounding.run(groups, form, learning or Learning())
         scales |= {group.key: steps for group in groups}
         changes.append(Change(_STEP, groups[0].path, detail))
-    old = record_of(model)
     ranges = (old.ranges, old.inner) if old is not None and old.scheme == scheme else ({}, {})
     attach_record(copy, QuantizationRecord(scheme, ranges[0], scales, ranges[1]))
     return Revision(copy, tuple(changes))
@@ -130,8 +130,10 @@ def _reason_to_leave(groups: list[WeightGroup], scheme: Scheme) -> str:
     form = scheme.weights_of(groups[0].path)
     if form.kind != "int" or form.bits >= _FULL_BITS:
         return f"at {form.bits} bits, rounding to the nearest is good enough"
-    if not can_unfold(groups[0]):
-        return f"LiteRT has no kernel of {form.bits} bits for {type(groups[0].layer).__name__}"
+    is_hybrid_depthwise = groups[0].axes == (-2, -1) and scheme.activations.kind == "float"
+    if not can_unfold(groups[0]) or is_hybrid_depthwise:
+        beside = f" beside {scheme.activations.kind} activations" if is_hybrid_depthwise else ""
+        return f"LiteRT has no kernel of {form.bits} bits for {type(groups[0].layer).__name__}{beside}"
     if len(groups) > 1 and any(group.norm is not None for group in groups):
         return "the layer is called more than once and its results are normalized"
     return ""

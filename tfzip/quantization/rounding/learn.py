@@ -34,7 +34,7 @@ class Learning:
     """
 
     steps: int = 500
-    rate: float = 0.01
+    rate: float = 0.03
     regularization: float = 8.0
 
 
