@@ -65,7 +65,17 @@ def covered(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    """Covers every case named on the command line; one warm child converts for all."""
+    from tfzip.conversion import export, inner
+    from tfzip.sandbox import Sandbox
+
+    with Sandbox() as child:
+        export.run_isolated = inner.run_isolated = child.call
+        for case in sys.argv[1:]:
+            with tempfile.TemporaryDirectory() as place:
+                answer(case, lambda case=case, place=place: covered(case, Path(place)))
+
+
 if __name__ == "__main__":
-    for case in sys.argv[1:]:
-        with tempfile.TemporaryDirectory() as place:
-            answer(case, lambda case=case, place=place: covered(case, Path(place)))
+    main()

@@ -5,6 +5,7 @@ value with what the contracts emit. What differs is listed here with its reason.
 """
 
 import keras
+import numpy as np
 import pytest
 
 import tfzip
@@ -121,6 +122,23 @@ def test_operations_of_the_file_are_within_one_step_of_their_contract(name, chil
     assert max(op.max_lsb for op in report.ops) < 1.01
     assert report.max_lsb <= 1
     assert not [finding for finding in artifact.findings if finding.kind == "float_island"]
+
+
+@pytest.mark.parametrize("layer", [keras.layers.LayerNormalization, keras.layers.RMSNormalization])
+def test_a_normalization_is_not_folded_into_the_dense_layer_behind_it(layer, child, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "run_isolated", child.call)
+    x = keras.Input((8, 6), name="x")
+    y = layer(name="norm")(keras.layers.Dense(6, name="stem")(x))
+    model = keras.Model(x, keras.layers.Dense(3, name="head")(y))
+    rng = np.random.default_rng(4)
+    for variable in model.get_layer("norm").weights:
+        variable.assign(rng.uniform(0.3, 1.5, variable.shape))
+    data = rng.normal(size=(32, 8, 6)).astype("float32")
+    simulated = tfzip.quantize(model, "int8", calibration=data, observer="min_max")
+    artifact = tfzip.export(simulated.float_model, tmp_path / "m.tflite")
+    report = parity(simulated, artifact, data[:8])
+    assert not report.unmatched
+    assert max(op.max_lsb for op in report.ops) < 1.01
 
 
 def recurrent():

@@ -30,7 +30,11 @@ def layer_normalization(call: Call) -> Value:
         return call.result(call.run())
     axes = _positive([layer.axis] if isinstance(layer.axis, int) else layer.axis, source.tensor)
     shape = [size if axis in axes else 1 for axis, size in enumerate(source.tensor.shape)]
-    normalized = _over_root(call, _centered(call, _wide(source), axes), axes, layer.epsilon)
+    centered = _centered(call, _wide(source), axes)
+    inverse = _inverse_root(call, centered, axes, layer.epsilon)
+    if layer.beta is None:
+        return _scaled(call, centered, inverse, _weight(layer.gamma, shape))
+    normalized = _divided(call, centered, inverse)
     return _with_weights(call, normalized, _weight(layer.gamma, shape), _weight(layer.beta, shape))
 
 
@@ -46,7 +50,8 @@ def group_normalization(call: Call) -> Value:
     split = [-1, *sizes[1:axis], groups, sizes[axis] // groups, *sizes[axis + 1 :]]
     grouped = replace(_wide(source), tensor=ops.reshape(_wide(source).tensor, split))
     axes = [place for place in range(1, len(split)) if place != axis]
-    normalized = _over_root(call, _centered(call, grouped, axes), axes, layer.epsilon)
+    centered = _centered(call, grouped, axes)
+    normalized = _divided(call, centered, _inverse_root(call, centered, axes, layer.epsilon))
     normalized = replace(normalized, tensor=ops.reshape(normalized.tensor, [-1, *sizes[1:]]))
     shape = [size if place == axis else 1 for place, size in enumerate(sizes)]
     return _with_weights(call, normalized, _weight(layer.gamma, shape), _weight(layer.beta, shape))
@@ -60,8 +65,8 @@ def rms_normalization(call: Call) -> Value:
         return call.result(call.run())
     axes = _positive([layer.axis] if isinstance(layer.axis, int) else layer.axis, source.tensor)
     shape = [size if axis in axes else 1 for axis, size in enumerate(source.tensor.shape)]
-    normalized = _over_root(call, _wide(source), axes, layer.epsilon)
-    return _with_weights(call, normalized, _weight(layer.scale, shape), None)
+    inverse = _inverse_root(call, _wide(source), axes, layer.epsilon)
+    return _scaled(call, _wide(source), inverse, _weight(layer.scale, shape))
 
 
 @contract("UnitNormalization")
@@ -80,15 +85,18 @@ def _centered(call: Call, source: Value, axes: Sequence[int]) -> Value:
     return call.emit("centered", call.emitter.subtract(call.part_key("centered"), source, mean))
 
 
-def _over_root(call: Call, source: Value, axes: Sequence[int], epsilon: float) -> Value:
-    """Returns values divided by the root of their mean square."""
+def _inverse_root(call: Call, source: Value, axes: Sequence[int], epsilon: float) -> Value:
+    """Returns what divides values by the root of their mean square."""
     emitter = call.emitter
     square = call.emit("square", emitter.multiply(call.part_key("square"), source, source))
     variance = call.emit("variance", _mean(call, square, axes))
     smallest = emitter.constant(ops.cast(epsilon, _STATISTICS))
     above = call.emit("above_zero", emitter.add(call.part_key("above_zero"), variance, smallest))
-    inverse = call.emit("inverse", ops.rsqrt(above.tensor))
-    return call.emit("normalized", emitter.multiply(call.part_key("normalized"), source, inverse))
+    return call.emit("inverse", ops.rsqrt(above.tensor))
+
+
+def _divided(call: Call, source: Value, inverse: Value) -> Value:
+    return call.emit("normalized", call.emitter.multiply(call.part_key("normalized"), source, inverse))
 
 
 def _mean(call: Call, source: Value, axes: Sequence[int]) -> Any:
@@ -96,8 +104,20 @@ def _mean(call: Call, source: Value, axes: Sequence[int]) -> Any:
     return call.emitter.mean(source, mean, prod(source.tensor.shape[axis] for axis in axes))
 
 
+def _scaled(call: Call, source: Value, inverse: Value, scale: Any) -> Value:
+    """Returns the result of a layer without shift.
+
+    The scale goes with the inverse: a product with a constant would be folded into a dense layer behind.
+    """
+    emitter = call.emitter
+    if scale is not None:
+        product = emitter.multiply(call.part_key("scaled"), inverse, emitter.constant(scale))
+        inverse = call.emit("scaled", product)
+    return call.result(emitter.multiply(call.key, source, inverse))
+
+
 def _with_weights(call: Call, normalized: Value, scale: Any, shift: Any) -> Value:
-    """Returns the result of the layer."""
+    """Returns the result of a layer. The shift is a difference: a sum would be folded into what follows."""
     emitter = call.emitter
     if scale is None and shift is None:
         return call.result(normalized.tensor)
@@ -106,7 +126,7 @@ def _with_weights(call: Call, normalized: Value, scale: Any, shift: Any) -> Valu
     if scale is not None:
         product = emitter.multiply(call.part_key("scaled"), normalized, emitter.constant(scale))
         normalized = call.emit("scaled", product)
-    return call.result(emitter.add(call.key, normalized, emitter.constant(shift)))
+    return call.result(emitter.subtract(call.key, normalized, emitter.constant(-shift)))
 
 
 def _weight(variable: Any, shape: Sequence[int]) -> Any:
