@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from tfzip.graph.keras_nodes import full_precision
@@ -30,11 +31,8 @@ def batch_normalization(call: Call) -> Value:
 @contract("Rescaling")
 def rescaling(call: Call) -> Value:
     """A product, and a sum unless the offset is 0."""
-    layer = call.layer
-    offset = ops.convert_to_tensor(layer.offset, "float32")
-    has_offset = bool((ops.convert_to_numpy(offset) != 0).any())
-    scale = ops.convert_to_tensor(layer.scale, "float32")
-    return scaled_and_shifted(call, call.inputs[0], scale, offset if has_offset else None)
+    scale, offset = (np.asarray(values, np.float32) for values in (call.layer.scale, call.layer.offset))
+    return scaled_and_shifted(call, call.inputs[0], scale, offset if offset.any() else None)
 
 
 @contract("Normalization")
