@@ -32,9 +32,8 @@ def train(weights: Weights, plan: AwarePlan, side: str, clusters: int, target: s
     """
     keras.utils.set_random_seed(plan.seed)
     module = tfmot.clustering.keras
-    cluster = module.experimental.cluster_weights if SHARING[side] else module.cluster_weights
     start = module.CentroidInitialization.KMEANS_PLUS_PLUS
-    model = cluster(
+    model = module.cluster_weights(
         resnet8(weights), number_of_clusters=clusters, cluster_centroids_init=start, **SHARING[side]
     )
     rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
