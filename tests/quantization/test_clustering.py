@@ -233,6 +233,13 @@ def test_an_interrupted_step_leaves_the_constraints_that_were_there():
     assert model.get_layer("head").kernel.constraint is None
 
 
+def test_training_that_diverges_ends_with_an_error_and_without_constraints():
+    model = compiled(network(), keras.optimizers.SGD(1e30))
+    with pytest.raises(ModelError, match="Training has diverged"):
+        fitted(ClusteringCallback(8), model=model, epochs=1)
+    assert all(model.get_layer(name).kernel.constraint is None for name in CHANNELS)
+
+
 def test_weights_that_are_not_finite_are_named():
     model = compiled(network())
     model.get_layer("project").kernel.assign(np.full((1, 1, 8, 8), np.nan))

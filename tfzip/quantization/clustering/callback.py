@@ -1,5 +1,6 @@
 """Weight sharing in `fit`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -96,8 +97,7 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Takes the constraints off; equal weights stay equal."""
-        for kernel in self._kernels:
-            kernel.end()
+        self._on_each(SharedKernel.end)
         if self._kernels:
             forget_steps(self.model)
 
@@ -124,9 +124,12 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
                 self.model, self.layers, self.sharing, owner=self.params
             )
         recompile(self.model, on_error=self._release)
+        self._on_each(SharedKernel.begin)
+
+    def _on_each(self, act: Callable[[SharedKernel], None]) -> None:
         try:
             for kernel in self._kernels:
-                kernel.begin()
+                act(kernel)
         except ModelError:
             self._release()
             raise
