@@ -42,7 +42,9 @@ def test_files_of_the_converter_come_back_the_same(name, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "small"]
 
 
-@pytest.mark.parametrize("scheme", ["float16", "w4a8", "int16x8"])
+@pytest.mark.parametrize(
+    "scheme", ["w4a8", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float16", "int16x8"))]
+)
 def test_files_of_other_schemes_come_back_the_same(scheme, tmp_path):
     calibration = None if scheme == "float16" else images()[0]
     tfzip.export(network(), tmp_path / "m.tflite", scheme=scheme, calibration=calibration)

@@ -5,12 +5,18 @@ import numpy as np
 import pytest
 
 import tfzip
-from tests.quantization.small import compiled, images, network
+from tests.quantization.small import compiled as compiled_by_choice
+from tests.quantization.small import images, network
 from tfzip.errors import ModelError, OptionError, UnknownNameError
 from tfzip.quantization.clustering.callback import ClusteringCallback
 from tfzip.tflite import read
 
 CHANNELS = {"stem": -1, "depthwise": 2, "project": -1, "side": -1, "head": -1}
+
+
+def compiled(model, optimizer="adam"):
+    """Compiles without XLA, which `test_clustering_modes` covers: steps are traced in less time."""
+    return compiled_by_choice(model, optimizer, jit_compile=False)
 
 
 def channels_of(model, name):

@@ -21,8 +21,8 @@ def clustered_fit(model, *callbacks, epochs=1, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"jit_compile": True}, {"jit_compile": False}, {"run_eagerly": True}, {"steps_per_execution": 2}],
-    ids=["xla", "graph", "eager", "several_steps"],
+    [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2, "jit_compile": False}],
+    ids=["xla", "eager", "several_steps"],
 )
 def test_weights_are_shared_however_the_step_is_compiled(options):
     watch = Watch()
@@ -38,7 +38,7 @@ def test_weights_are_shared_in_mixed_precision_with_steps_that_overflow():
         keras.config.set_dtype_policy("float32")
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=2.0**20)
     watch = Watch()
-    clustered_fit(compiled(model, optimizer), ClusteringCallback(8), watch, epochs=2)
+    clustered_fit(compiled(model, optimizer, jit_compile=False), ClusteringCallback(8), watch, epochs=2)
     assert watch.codes == [8] * 12
     assert 0 < int(optimizer.iterations) < 12, "the scale was meant to overflow and skip steps"
 
@@ -46,15 +46,20 @@ def test_weights_are_shared_in_mixed_precision_with_steps_that_overflow():
 @pytest.mark.parametrize(
     "optimizer",
     [
-        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
-        lambda: keras.optimizers.Adam(gradient_accumulation_steps=3),
+        pytest.param(
+            lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(lambda: keras.optimizers.Adam(gradient_accumulation_steps=3), marks=pytest.mark.slow),
         lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=2),
     ],
     ids=["nesterov", "accumulation", "averages"],
 )
 def test_weights_are_shared_with_every_kind_of_optimizer(optimizer):
     watch = Watch()
-    clustered_fit(compiled(network(), optimizer()), ClusteringCallback(8, per_channel=True), watch)
+    clustered_fit(
+        compiled(network(), optimizer(), jit_compile=False), ClusteringCallback(8, per_channel=True), watch
+    )
     assert watch.values == [8] * 6
 
 
@@ -67,7 +72,7 @@ from tests.quantization.small import compiled, images, network
 from tests.quantization.test_clustering import Watch
 from tfzip.quantization.clustering.callback import ClusteringCallback
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    model = compiled(network())
+    model = compiled(network(), jit_compile=False)
 watch = Watch()
 x, y = images()
 model.fit(x, y, batch_size=16, epochs=1, callbacks=[ClusteringCallback(8), watch], verbose=0)
@@ -93,17 +98,21 @@ class Crash(keras.callbacks.Callback):
             raise RuntimeError("power cut")
 
 
-@pytest.mark.parametrize("clustering_first", [True, False])
+@pytest.mark.parametrize("clustering_first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_fit_that_resumes_goes_on_with_its_codes(tmp_path, clustering_first):
     def callbacks():
         pair = [ClusteringCallback(8), keras.callbacks.BackupAndRestore(tmp_path / "backup")]
         return pair if clustering_first else pair[::-1]
 
-    whole = clustered_fit(compiled(network()), ClusteringCallback(8), epochs=3, shuffle=False)
+    whole = clustered_fit(
+        compiled(network(), jit_compile=False), ClusteringCallback(8), epochs=3, shuffle=False
+    )
     with pytest.raises(RuntimeError, match="power cut"):
-        clustered_fit(compiled(network()), *callbacks(), Crash(), epochs=3, shuffle=False)
+        clustered_fit(compiled(network(), jit_compile=False), *callbacks(), Crash(), epochs=3, shuffle=False)
     watch = Watch()
-    resumed = clustered_fit(compiled(network()), *callbacks(), watch, epochs=3, shuffle=False)
+    resumed = clustered_fit(
+        compiled(network(), jit_compile=False), *callbacks(), watch, epochs=3, shuffle=False
+    )
     assert watch.codes == [8] * 6
     for name in ("stem", "head"):
         one, other = channels_of(whole, name), channels_of(resumed, name)
