@@ -17,6 +17,7 @@ _HOME = {
     "cluster": "tfzip.quantization.clustering.cluster",
     "sensitivity": "tfzip.precision.sensitivity",
     "assign_precision": "tfzip.precision.assign",
+    "export_within": "tfzip.precision.mixed",
     "measure_costs": "tfzip.precision.costs",
     "SizeBudget": "tfzip.precision",
     "LatencyBudget": "tfzip.precision",

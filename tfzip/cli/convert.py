@@ -59,7 +59,7 @@ def _target(scheme: str | None, max_size: str | None, base: str) -> tuple[str, d
         )
     if max_size is not None:
         get_scheme(base)
-        return "tfzip.precision.mixed:export_within", {"scheme": base, "max_size": max_size}
+        return "tfzip.precision.mixed:export_within_spec", {"scheme": base, "max_size": max_size}
     if scheme is not None:
         get_scheme(scheme)
     return "tfzip.conversion.export:export_spec", {}

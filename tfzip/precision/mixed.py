@@ -1,7 +1,6 @@
-"""What the command line runs in a child: a scan, and a file within a size."""
+"""A file within a size, and what the command line runs of mixed precision in a child."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,11 @@ from tfzip.precision.report import SensitivityReport
 from tfzip.precision.sensitivity import sensitivity
 from tfzip.precision.sizes import NARROW
 from tfzip.quantization.post_training import round_weights
+from tfzip.quantization_record import record_of
 from tfzip.schemes import Scheme
 from tfzip.sources.models import load_model
+
+_MOST_TRIES = 3
 
 
 def sensitivity_spec(spec: str, data: str, *, unsafe: bool = False, **options: Any) -> SensitivityReport:
@@ -35,54 +37,86 @@ def sensitivity_spec(spec: str, data: str, *, unsafe: bool = False, **options: A
     return sensitivity(load_model(spec, unsafe=unsafe), data, **options)
 
 
-def export_within(
-    spec: str,
-    path: str,
-    *,
-    max_size: str,
-    scheme: str = "int8",
-    calibration: str | None = None,
-    unsafe: bool = False,
-    **options: Any,
+def export_within_spec(
+    spec: str, path: str, *, calibration: str | None = None, unsafe: bool = False, **options: Any
 ) -> Artifact:
-    """Loads what `spec` names and exports it with the best widths within a size; meant to be run in a child.
-
-    Where a layer gets 4 bits, the rounding of its weights is learned (`tfzip.round_weights`).
+    """Loads what `spec` names and runs `export_within`; meant to be run in a child.
 
     Args:
         spec: A `.keras`, `.h5`, SavedModel folder or `package.module:function`.
         path: Where the file goes.
-        max_size: Largest size of the file, for example `"65KB"`.
-        scheme: Scheme around the widths. Defaults to "int8".
         calibration: Name of a data set or path; always needed, since sensitivities are measured on it.
         unsafe: Allow code inside the model file. Defaults to False.
-        **options: As for `export`: batch, io, observer.
+        **options: As for `export_within`.
 
     Raises:
         OptionError: There are no calibration data, or the size cannot be reached.
     """
-    limit = most = SizeBudget(max_size).limit_bytes
     if calibration is None:
         raise OptionError(
             "Widths are chosen on calibration data. Give a few hundred training samples: --calibration DATA."
         )
     check_target(Path(path), spec, calibration)
-    model, scan = load_model(spec, unsafe=unsafe), None
+    return export_within(load_model(spec, unsafe=unsafe), path, calibration=calibration, **options)
+
+
+def export_within(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    max_size: int | str,
+    *,
+    calibration: Any,
+    scheme: str | Scheme = "int8",
+    **options: Any,
+) -> Artifact:
+    """Writes a model as a .tflite of at most a size: with the best widths, and learned rounding in 4 bits.
+
+    It is `assign_precision`, `round_weights` and `export`, and looks at the finished file. Learned rounding
+    adds biases to layers that had none; where that leaves no choice of widths within the size, weights are
+    rounded to the nearest instead.
+
+    Args:
+        model: A built model; it is left as it was.
+        path: Where the file goes; its folder must exist.
+        max_size: Largest size of the file: bytes, or text such as `"65KB"`.
+        calibration: Training samples in any form that `export` takes.
+        scheme: Scheme around the widths. Defaults to "int8".
+        **options: As for `export`: batch, io, observer, recipe.
+
+    Returns:
+        The file with its facts.
+
+    Raises:
+        OptionError: The size cannot be reached; the message has the smallest that can.
+
+    Example:
+        >>> tfzip.export_within(model, "small.tflite", "65KB", calibration=x_train[:256])
+    """
+    most = SizeBudget(max_size).limit_bytes
     target = Path(os.path.realpath(path))
+    check_target(target)
+    nearest = found = assign_precision(model, calibration, most, scheme=scheme, **options)
+    if found.scheme.needs_calibration:
+        options = {"calibration": calibration, **options}
     with written_beside(target) as partial:
-        while True:
-            found = assign_precision(model, calibration, limit, scheme=scheme, scan=scan, **options)
-            artifact = _exported(model, partial, found.scheme, calibration, options)
+        for _ in range(_MOST_TRIES):
+            ready, rounded = _rounded(model, found.scheme, calibration)
+            artifact = export(ready, partial, scheme=rounded, **options)
             if artifact.size_bytes <= most:
                 return replace(artifact, path=target)
-            limit, scan = limit - (artifact.size_bytes - most), found.scan
+            limit = min(most - (artifact.size_bytes - found.size_bytes), found.size_bytes - 1)
+            try:
+                found = assign_precision(model, calibration, limit, scheme=scheme, scan=found.scan, **options)
+            except OptionError:
+                break
+        artifact = export(model, partial, scheme=nearest.scheme, **options)
+    return replace(artifact, path=target)
 
 
-def _exported(
-    model: keras.Model, path: Path, scheme: Scheme, calibration: str, options: Mapping[str, Any]
-) -> Artifact:
-    if any(form.bits == NARROW for _, form in scheme.layers):
-        model = round_weights(model, scheme, calibration=calibration).model
-    if scheme.needs_calibration:
-        options = {"calibration": calibration, **options}
-    return export(model, path, scheme=scheme, **options)
+def _rounded(model: keras.Model, scheme: Scheme, calibration: Any) -> tuple[keras.Model, Scheme]:
+    """Returns the model with learned rounding, and the scheme with the paths of the model that it became."""
+    if all(form.bits != NARROW for _, form in scheme.layers):
+        return model, scheme
+    ready = round_weights(model, scheme, calibration=calibration).model
+    record = record_of(ready)
+    return ready, scheme if record is None else record.scheme

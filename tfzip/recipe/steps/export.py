@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from tfzip.artifact import Artifact
 from tfzip.errors import OptionError
 from tfzip.precision.budget import parse_bytes
 from tfzip.recipe.steps.step import Outcome, Step, Work, steps
-from tfzip.schemes import Scheme, get_scheme
+from tfzip.schemes import get_scheme
 from tfzip.sources.data import num_rows, take_rows
 from tfzip.units import format_bytes
 
@@ -27,7 +28,7 @@ class ExportStep(Step):
         batch: Fixed batch size of the file. Defaults to 1.
         io: Type of inputs and outputs, where it differs from the scheme's own. Defaults to the scheme's own.
         max_size: Largest file, for example `"65KB"`: weights of an integer scheme get 4 or 8 bits by layer,
-            as the training rows say. Defaults to no limit.
+            and learned rounding, as the training rows say. Defaults to no limit.
     """
 
     scheme: Literal[
@@ -59,32 +60,32 @@ class ExportStep(Step):
 
     def run(self, work: Work) -> Outcome:
         """Converts in a child process."""
-        from tfzip.conversion.export import export
-
-        model, rows = work.load_model(), self._rows(work)
-        options: dict[str, Any] = {"batch": self.batch, "io": self.io, "recipe": work.name}
-        scheme = self._scheme(model, rows, options)
-        if scheme.needs_calibration:
-            options["calibration"] = rows
-        file = f"{work.name}_{scheme.name}.tflite"
-        artifact = export(model, work.folder / file, scheme=scheme, **options)
+        model = work.load_model()
+        artifact = self._exported(model, work)
+        scheme, file = artifact.scheme, artifact.path.name
         facts = {
-            "scheme": scheme.name,
-            "widths": {path: form.bits for path, form in scheme.layers},
+            "scheme": scheme,
             "size_bytes": artifact.size_bytes,
             "sha256": artifact.sha256,
             "sparsity": kernel_sparsity(model),
             "findings": [asdict(finding) for finding in artifact.findings],
         }
         line = f"{file}, {format_bytes(artifact.size_bytes)}, {len(artifact.findings)} findings"
-        return Outcome(facts, line, exported=file, scheme=scheme.name)
+        return Outcome(facts, line, exported=file, scheme=scheme)
 
-    def _scheme(self, model: "keras.Model", rows: Any, options: dict[str, Any]) -> Scheme:
-        if self.max_size is None:
-            return get_scheme(self.scheme)
-        from tfzip.precision.assign import assign_precision
+    def _exported(self, model: "keras.Model", work: Work) -> Artifact:
+        options: dict[str, Any] = {"batch": self.batch, "io": self.io, "recipe": work.name}
+        rows, scheme = self._rows(work), get_scheme(self.scheme)
+        if self.max_size is not None:
+            from tfzip.precision.mixed import export_within
 
-        return assign_precision(model, rows, self.max_size, scheme=self.scheme, **options).scheme
+            path = work.folder / f"{work.name}_mixed.tflite"
+            return export_within(model, path, self.max_size, calibration=rows, scheme=scheme, **options)
+        from tfzip.conversion.export import export
+
+        if scheme.needs_calibration:
+            options["calibration"] = rows
+        return export(model, work.folder / f"{work.name}_{scheme.name}.tflite", scheme=scheme, **options)
 
     def _rows(self, work: Work) -> Any:
         count = num_rows(work.data.x_train)
