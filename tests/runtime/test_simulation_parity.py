@@ -7,6 +7,8 @@ import pytest
 import tfzip
 from tests.quantization.small import compiled, images, network
 from tfzip.errors import OptionError
+from tfzip.quantization_record import record_of
+from tfzip.tflite import read
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,25 @@ def test_averages_over_windows_and_positions_are_rounded_as_in_the_file(tmp_path
     simulated = tfzip.quantize(model, "int8", calibration=data)
     artifact = tfzip.export(simulated.float_model, tmp_path / "model.tflite")
     assert tfzip.parity(simulated, artifact, data).max_lsb == 0
+
+
+def test_weights_and_biases_half_way_between_integers_are_those_of_the_simulation(tmp_path):
+    """TensorFlow's converter rounds them away from zero, the simulation to even."""
+    halves = np.array([127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 64], np.float32) / 64
+    inputs = keras.Input((4, 4, 2))
+    layer = keras.layers.Conv2D(2, (2, 2), name="conv")
+    model = keras.Model(inputs, layer(inputs))
+    layer.kernel.assign(np.stack([halves, -halves], axis=-1).reshape(2, 2, 2, 2))
+    data = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 2)).astype(np.float32)
+    simulated = tfzip.quantize(model, "int8", calibration=data, observer="min_max")
+    low, high = record_of(simulated.float_model).ranges[f"input:{inputs.name}"]
+    step = np.float32(high - low) / np.float32(255) / np.float32(64)
+    simulated.float_model.get_layer("conv").bias.assign(np.array([2.5, -4.5], np.float32) * step)
+    artifact = tfzip.export(simulated.float_model, tmp_path / "model.tflite")
+    graph = read(artifact.path)
+    (operator,) = [one for one in graph.main.operators if one.name == "CONV_2D"]
+    kernel, bias = (graph.constant(graph.main.tensors[index]) for index in operator.inputs[1:3])
+    expected = np.rint(np.stack([halves, -halves]) * 64)
+    np.testing.assert_array_equal(kernel.reshape(2, -1), expected)
+    np.testing.assert_array_equal(bias, [2, -4])
+    assert tfzip.parity(simulated.float_model, artifact, data).max_lsb == 0

@@ -13,8 +13,9 @@ from tfzip.conversion.spill import spilled
 from tfzip.conversion.trace import fixed_inputs, trace
 from tfzip.graph import walk
 from tfzip.quantization.observers import Observer
-from tfzip.quantization_record import QuantizationRecord, Range
+from tfzip.quantization_record import QuantizationRecord
 from tfzip.sandbox import run_isolated
+from tfzip.schemes import Range
 from tfzip.sources.batches import calibration_samples
 
 _TARGET = "tfzip.conversion.converters.tf_lite:inner_ranges"

@@ -35,10 +35,14 @@ def kernels_of(
         groups = weight_groups(flatten(model, batch=1))
     except ModelError:
         return ()
-    return tuple(
-        Kernel(group.path, fingerprint(group.folded_kernel()), _steps(group, scheme, record))
-        for group in groups
-    )
+    return tuple(_kernel(group, scheme, record) for group in groups)
+
+
+def _kernel(group: WeightGroup, scheme: Scheme, record: QuantizationRecord | None) -> Kernel:
+    values, steps = group.folded_kernel(), _steps(group, scheme, record)
+    if record is None:
+        return Kernel(group.path, fingerprint(values))
+    return Kernel(group.path, fingerprint(values), steps, group.by_channel(values), group.folded_bias())
 
 
 def _steps(

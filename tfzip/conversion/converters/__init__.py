@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from tfzip.fingerprint import Fingerprint
-from tfzip.quantization_record import Range
-from tfzip.schemes import Scheme
+from tfzip.schemes import Range, Scheme
 
 if TYPE_CHECKING:
     from tfzip.conversion.converters.plans import Kernel

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 
 Batch = dict[str, NDArray[Any]]
 Values = Callable[[int], NDArray[np.float32]]

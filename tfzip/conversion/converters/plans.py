@@ -19,11 +19,16 @@ class Kernel:
         path: Its layer.
         looks: Fingerprint of its values with batch normalization folded in.
         scales: Step of each output channel where the model has its own; `None`: chosen from the values.
+        rows: The values, one row for each output channel, where the model has been simulated. The converter
+            folds batch normalization with other last bits, which moves a few weights to the next integer.
+        bias: The bias likewise: (channels,).
     """
 
     path: str
     looks: Fingerprint
     scales: NDArray[np.float32] | None = None
+    rows: NDArray[np.float32] | None = None
+    bias: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,21 @@ class WeightPlan:
 
     Attributes:
         form: Their format.
-        scales: Their steps; `None`: chosen from the values.
+        kernel: The model's kernel behind them, if it was recognised.
     """
 
     form: TensorFormat
-    scales: NDArray[np.float32] | None = None
+    kernel: Kernel | None = None
+
+    @property
+    def scales(self) -> NDArray[np.float32] | None:
+        """Their steps; `None`: chosen from the values."""
+        return None if self.kernel is None else self.kernel.scales
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a simulation says what the integers are."""
+        return self.kernel is not None and self.kernel.rows is not None
 
 
 class WeightPlans:
@@ -59,5 +74,5 @@ class WeightPlans:
             found = nearest([kernel.looks for kernel in kernels], looks)
             if found is not None:
                 kernel = kernels[found]
-                return WeightPlan(self._scheme.weights_of(kernel.path), kernel.scales)
+                return WeightPlan(self._scheme.weights_of(kernel.path), kernel)
         return WeightPlan(self._scheme.weights_of(named or ""))

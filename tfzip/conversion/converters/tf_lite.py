@@ -21,7 +21,7 @@ from tfzip.conversion.converters.recorded import probe_batch, refuse_unknown, wr
 from tfzip.conversion.converters.weights import rewrite_weights
 from tfzip.errors import ConversionError, TfzipError
 from tfzip.quantization.observers import PercentileObserver
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 

@@ -21,6 +21,7 @@ from tfzip.schemes import TensorFormat
 
 Floats = NDArray[np.float32]
 _FULL_BITS = 8
+_NOISE = 1e-4  # of the largest magnitude: far above last bits, far below another kernel
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,19 @@ def rewrite_weights(quantized: FileModel, floats: FileModel, plans: WeightPlans)
         if source is None:
             continue
         values = floats.values(source.weights)
+        bias = floats.values(source.bias) if source.bias is not None else None
         plan = plans.of(values, source.place)
         is_hybrid = one.given.type == schema.TensorType.FLOAT32
         form = _taken(plan.form, one.kind, is_hybrid)
-        if plan.scales is None and _is_as_wanted(one, form):
+        if plan.is_simulated:
+            values, bias = _simulated(values, bias, plan, one.kind.axis)
+        elif plan.scales is None and _is_as_wanted(one, form):
             continue
         if id(one.weights) not in done:
             _write_weights(quantized, one, replace(plan, form=form), values)
             done.add(id(one.weights))
         if not is_hybrid:
-            _write_bias(quantized, one, floats.values(source.bias) if source.bias is not None else None)
+            _write_bias(quantized, one, bias)
 
 
 def _weighted(model: FileModel) -> Iterator[_Weighted]:
@@ -131,6 +135,25 @@ def _agree(real: Floats, source: Any, one: _Weighted) -> bool:
     steps = np.zeros(1) if grid is None or grid.scale is None else np.asarray(grid.scale)
     apart = np.abs(real - source)
     return bool((apart <= 0.51 * _along(steps, real, one.kind.axis) + 1e-6 * np.abs(source)).all())
+
+
+def _simulated(values: Any, bias: Any, plan: WeightPlan, axis: int) -> tuple[Any, Any]:
+    """Returns weights and bias with the last bits that the simulation has, where they are the same."""
+    kernel = plan.kernel
+    if kernel is None or kernel.rows is None or kernel.rows.size != values.size:
+        return values, bias
+    channels_first = np.moveaxis(values, axis, 0)
+    own = np.moveaxis(kernel.rows.reshape(channels_first.shape), 0, axis)
+    if _same(own, values):
+        values = own
+    if bias is not None and kernel.bias is not None and _same(kernel.bias, bias):
+        bias = kernel.bias
+    return values, bias
+
+
+def _same(one: Floats, other: Floats) -> bool:
+    close = _NOISE * max(float(np.abs(other).max(initial=0.0)), 1e-30)
+    return one.shape == other.shape and bool((np.abs(one - other) <= close).all())
 
 
 def _taken(form: TensorFormat, kind: _Kind, is_hybrid: bool) -> TensorFormat:
@@ -193,7 +216,7 @@ def _write_bias(model: FileModel, one: _Weighted, floats: Any) -> None:
     steps = np.float32(one.given.quantization.scale[0]) * one.weights.quantization.scale
     dtype = np.int64 if one.bias.type == schema.TensorType.INT64 else np.int32
     limits = np.iinfo(np.int32)
-    integers = np.clip(np.rint(floats.astype(np.float64) / steps), limits.min, limits.max)
+    integers = np.clip(np.rint(floats / steps).astype(np.float64), limits.min, limits.max)
     model.set_values(one.bias, integers.astype(dtype))
     grid = one.bias.quantization
     grid.scale, grid.zeroPoint = steps.astype(np.float32), np.zeros(steps.size, np.int64)

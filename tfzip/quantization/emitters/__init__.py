@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from tfzip.quantization.weighted import WeightGroup
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import numpy as np
 from tfzip.errors import DataError
 from tfzip.quantization.emitters import Emitter
 from tfzip.quantization.observers import Observer, TensorStatistics
-from tfzip.quantization_record import Range
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 
 class Collect(Emitter):

@@ -15,8 +15,7 @@ from keras import ops
 from tfzip.graph.keras_nodes import full_precision
 from tfzip.quantization.emitters import Emitter, Kernel, Value
 from tfzip.quantization.weighted import WeightGroup
-from tfzip.quantization_record import Range
-from tfzip.schemes import Scheme, TensorFormat
+from tfzip.schemes import Range, Scheme, TensorFormat
 
 
 class FakeQuantize(Emitter):
@@ -59,6 +58,9 @@ class FakeQuantize(Emitter):
         if form.kind != "int":
             return kernel, None
         lowest, highest = form.limits
+        if not form.symmetric:
+            stored = self.constant(kernel)
+            return stored.tensor, stored.step
         step = ops.stop_gradient(self._step(group, kernel, form))
         spread = group.along_channels(step) if step.shape.rank else step
         rounded = ops.clip(ops.round(kernel / spread), lowest, highest) * spread

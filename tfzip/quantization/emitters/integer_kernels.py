@@ -15,6 +15,7 @@ from keras import ops
 
 from tfzip.quantization.emitters import Kernel, Sum, Value
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
+from tfzip.schemes import Range
 
 _FACTOR_BITS = 20
 _XNNPACK_BITS = 8
@@ -23,6 +24,15 @@ _DENSE_AXES = 2
 
 class IntegerKernels(FakeQuantize):
     """Simulates a scheme exactly where activations are integers."""
+
+    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:
+        """Rounds to even after a product with the inverse of the step, as LiteRT's QUANTIZE."""
+        form = self.scheme.activations
+        if form.kind != "int" or key not in self.rows:
+            return super().tensor(key, tensor, fixed)
+        step, zero_point = self.step(key), self._zero_point(key)
+        integers = ops.round(ops.cast(tensor, "float32") * (1.0 / step)) + zero_point
+        return ops.cast((ops.clip(integers, *form.limits) - zero_point) * step, tensor.dtype)
 
     def linear(self, source: Value, kernel: Kernel, apply: Callable[[Any, Any], Any]) -> Any:
         """Accumulates integers."""
@@ -96,12 +106,7 @@ class IntegerKernels(FakeQuantize):
 
     def _zero_point(self, key: str | None) -> Any:
         low, _ = ops.unstack(self._range(key))
-        lowest = (
-            1 - 2 ** (self.scheme.activations.bits - 1)
-            if self.scheme.activations.symmetric
-            else -(2 ** (self.scheme.activations.bits - 1))
-        )
-        return ops.round(lowest - low / self.step(key))
+        return ops.round(self.scheme.activations.limits[0] - low / self.step(key))
 
 
 def _rounded_twice(total: Sum, step: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.quantization.emitters import Emitter
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 
 
 class Note(Emitter):
