@@ -17,10 +17,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.schemes import Scheme, TensorFormat
+from tfzip.schemes import Range, Scheme, TensorFormat
 
 _ATTRIBUTE = "tfzip_quantization"
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from typing import Literal
 
 from tfzip.errors import OptionError, UnknownNameError
 
+Range = tuple[float, float]
+"""Smallest and largest value of a tensor's grid."""
+
 
 @dataclass(frozen=True)
 class TensorFormat:

@@ -9,7 +9,7 @@ import keras
 from tfzip.graph.flat_graph import FlatNode
 from tfzip.quantization.emitters import Emitter, Sum, Value
 from tfzip.quantization.weighted import WeightGroup
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 
 
 @dataclass(frozen=True)

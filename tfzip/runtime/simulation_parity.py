@@ -16,9 +16,10 @@ from tfzip.errors import OptionError
 from tfzip.graph.signature import input_tree, output_names
 from tfzip.quantization.emitters.integer_kernels import IntegerKernels
 from tfzip.quantization.quantizer import Quantizer
-from tfzip.quantization_record import Range, record_of
+from tfzip.quantization_record import record_of
 from tfzip.runtime.numbers import dequantize, quantize
 from tfzip.runtime.session import Session, open_session
+from tfzip.schemes import Range
 from tfzip.sources.batches import calibration_samples
 
 _CLOSE = 1.01  # mean steps apart: another tensor of the same size and grid is further away

@@ -1,6 +1,6 @@
 """Grids that LiteRT's kernels prescribe for their results."""
 
-from tfzip.quantization_record import Range
+from tfzip.schemes import Range
 
 PROBABILITY: Range = (0.0, 255 / 256)
 """Softmax and logistic: step 1/256, zero point at the lowest integer."""

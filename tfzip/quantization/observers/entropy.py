@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from tfzip.quantization.observers.observer import Observer, observers
 from tfzip.quantization.observers.statistics import TensorStatistics
-from tfzip.quantization_record import Range
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 _SHARES = np.linspace(0.2, 1.0, 81)
 _LEAST = 1e-12

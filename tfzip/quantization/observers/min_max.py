@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from tfzip.quantization.observers.observer import Observer, observers
 from tfzip.quantization.observers.statistics import TensorStatistics
-from tfzip.quantization_record import Range
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 
 @observers.register

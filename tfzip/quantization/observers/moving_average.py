@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from tfzip.errors import OptionError
 from tfzip.quantization.observers.observer import Observer, observers
 from tfzip.quantization.observers.statistics import TensorStatistics
-from tfzip.quantization_record import Range
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 
 @observers.register

@@ -3,9 +3,8 @@
 from abc import ABC, abstractmethod
 
 from tfzip.quantization.observers.statistics import TensorStatistics
-from tfzip.quantization_record import Range
 from tfzip.registry import Registry
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 _TINY = 1e-6
 

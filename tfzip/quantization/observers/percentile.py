@@ -7,8 +7,7 @@ import numpy as np
 from tfzip.errors import OptionError
 from tfzip.quantization.observers.observer import Observer, observers
 from tfzip.quantization.observers.statistics import TensorStatistics
-from tfzip.quantization_record import Range
-from tfzip.schemes import TensorFormat
+from tfzip.schemes import Range, TensorFormat
 
 
 @observers.register
