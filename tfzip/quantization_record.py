@@ -33,12 +33,15 @@ class QuantizationRecord:
             whose step is not simply their largest magnitude divided by the largest integer. It belongs to
             the kernel as the file holds it: batch normalization folded in.
         inner: Ranges of tensors inside layers that the simulation runs whole, by their name in the file.
+        shapes: Shape of one example of each input that the ranges were seen on, by name: it tells the sizes
+            that the model leaves open.
     """
 
     scheme: Scheme
     ranges: Mapping[str, Range] = field(default_factory=dict)
     weight_scales: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     inner: Mapping[str, Range] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def record_of(model: keras.Model) -> QuantizationRecord | None:
@@ -96,6 +99,7 @@ def pack_record(record: QuantizationRecord) -> dict[str, NDArray[Any]]:
         "ranges": list(record.ranges),
         "inner": list(record.inner),
         "weight_scales": list(record.weight_scales),
+        "shapes": {name: list(shape) for name, shape in record.shapes.items()},
     }
     scales = {f"scale_{i}": np.asarray(s, np.float32) for i, s in enumerate(record.weight_scales.values())}
     return {
@@ -117,6 +121,7 @@ def unpack_record(arrays: Mapping[str, NDArray[Any]]) -> QuantizationRecord:
             name: np.asarray(arrays[f"scale_{index}"], np.float32)
             for index, name in enumerate(names["weight_scales"])
         },
+        shapes={name: tuple(shape) for name, shape in names.get("shapes", {}).items()},
     )
 
 

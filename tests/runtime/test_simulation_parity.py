@@ -85,3 +85,24 @@ def test_weights_and_biases_half_way_between_integers_are_those_of_the_simulatio
     np.testing.assert_array_equal(kernel.reshape(2, -1), expected)
     np.testing.assert_array_equal(bias, [2, -4])
     assert tfzip.parity(simulated.float_model, artifact, data).max_lsb == 0
+
+
+def test_sizes_that_a_model_leaves_open_are_those_that_ranges_were_seen_on(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(keras.layers.ZeroPadding2D(1)(inputs))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    data = np.random.default_rng(0).normal(size=(16, 10, 6, 3)).astype(np.float32)
+    simulated = tfzip.quantize(model, "int8", calibration=data)
+    simulated.float_model.save(tmp_path / "model.keras")
+    artifact = tfzip.export(tfzip.load_model(tmp_path / "model.keras"), tmp_path / "model.tflite")
+    assert artifact.inputs[0].shape == (1, 10, 6, 3)
+    assert tfzip.parity(simulated, artifact, data).max_lsb == 0
+
+
+def test_rounded_weights_take_ranges_from_data(tmp_path):
+    x, _ = images()
+    ready = tfzip.round_weights(network(), "w4a8", calibration=x, steps=20).model
+    simulated = tfzip.quantize(ready, calibration=x)
+    artifact = tfzip.export(simulated.float_model, tmp_path / "model.tflite")
+    assert artifact.scheme == "w4a8"
+    assert tfzip.parity(simulated, artifact, x).max_lsb <= 1

@@ -14,7 +14,7 @@ from tfzip.artifact import Artifact, Finding, sha256_of
 from tfzip.conversion.checks import check_layers, check_options, check_target, checked_io
 from tfzip.conversion.converters import ConversionJob
 from tfzip.conversion.diagnosis import explain
-from tfzip.conversion.knowledge import kernels_of, recorded_of
+from tfzip.conversion.knowledge import kernels_of, recorded_of, shapes_seen
 from tfzip.conversion.signature import file_signature
 from tfzip.conversion.spill import spilled
 from tfzip.conversion.trace import fixed_inputs, trace
@@ -140,7 +140,7 @@ def _export(
     check_layers(scheme, layers)
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
         samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
-        shapes = [array.shape[1:] for array in samples.values()] or None
+        shapes = [array.shape[1:] for array in samples.values()] or shapes_seen(model, record)
         traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
         job = ConversionJob(
             str(traced.folder),

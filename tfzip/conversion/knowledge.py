@@ -11,6 +11,7 @@ from tfzip.conversion.converters.plans import Kernel
 from tfzip.errors import ModelError
 from tfzip.fingerprint import fingerprint
 from tfzip.graph import flatten
+from tfzip.graph.signature import input_tree
 from tfzip.quantization.fingerprints import probe
 from tfzip.quantization.weighted import WeightGroup, weight_groups
 from tfzip.quantization_record import QuantizationRecord
@@ -60,6 +61,14 @@ def recorded_of(model: keras.Model, record: QuantizationRecord | None) -> Record
         return None
     inputs, looks = probe(model, record)
     return Recorded(inputs, tuple(looks), _plain(record.ranges), _plain(record.inner))
+
+
+def shapes_seen(model: keras.Model, record: QuantizationRecord | None) -> list[tuple[int, ...]] | None:
+    """Returns the shapes of one example of each input that ranges were learned on, in the model's order."""
+    names = [spec.name for spec in keras.tree.flatten(input_tree(model))]
+    if record is None or not set(names) <= record.shapes.keys():
+        return None
+    return [record.shapes[name] for name in names]
 
 
 def _plain(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

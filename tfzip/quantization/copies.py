@@ -50,6 +50,7 @@ def copy_with_grids(
         _renamed(record.scheme, paths),
         {activations.get(key, key): found for key, found in record.ranges.items()},
         {kernels.get(key, key): steps for key, steps in record.weight_scales.items()},
+        shapes=record.shapes,
     )
     return copy, scheme, moved
 

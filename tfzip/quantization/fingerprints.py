@@ -36,7 +36,8 @@ def probe(
 
 
 def _drawn(spec: TensorSpec, record: QuantizationRecord, rng: np.random.Generator) -> NDArray[Any]:
-    shape = tuple(max(size, 1) for size in (1, *spec.shape[1:]))
+    seen = record.shapes.get(spec.name, spec.shape[1:])
+    shape = (1, *(max(size, 1) for size in seen))
     if np.dtype(spec.dtype).kind in "biu":
         return rng.integers(0, 2, shape).astype(spec.dtype)
     return rng.uniform(*record.ranges.get(f"input:{spec.name}", _SPREAD), shape).astype(spec.dtype)

@@ -37,6 +37,7 @@ class Quantizer:
         self.scheme = scheme
         self._emitter: FakeQuantize | None = None
         self._clipped = self._clipping(record)
+        self._shapes = {} if record is None else dict(record.shapes)
         if record is not None:
             self._set_ranges(dict(record.ranges))
 
@@ -58,6 +59,7 @@ class Quantizer:
         collect, count = Collect(), 0
         for batch in batches:
             self.simulation.run(batch, collect)
+            self._shapes = self.simulation.shapes_of(batch)
             count += 1
         if not count:
             raise DataError("There is not one batch to calibrate on. Give at least a few dozen samples.")
@@ -86,13 +88,15 @@ class Quantizer:
             self.scheme,
             dict(zip(emitter.rows, map(tuple, ranges), strict=True)),
             {group.key: np.asarray(emitter.steps_of(group), np.float32) for group in chosen},
+            shapes=self._shapes,
         )
 
     def _set_ranges(self, ranges: dict[str, tuple[float, float]]) -> None:
-        values = np.array(list(ranges.values()), np.float32).reshape(-1, 2)
-        if self._emitter is not None:
-            self._emitter.ranges.assign(values)
+        known = self._emitter
+        if known is not None and known.rows.keys() == ranges.keys():
+            known.ranges.assign(np.array([ranges[key] for key in known.rows], np.float32).reshape(-1, 2))
             return
+        values = np.array(list(ranges.values()), np.float32).reshape(-1, 2)
         variable = keras.Variable(values, dtype="float32", trainable=False, name="ranges")
         self._emitter = FakeQuantize(self.scheme, list(ranges), variable, self._clipped)
 

@@ -61,6 +61,11 @@ class Simulation:
         tensors = {ref: value.tensor for ref, value in values.items()}
         return filled(self.graph.outputs, tensors)
 
+    def shapes_of(self, inputs: Any) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of one example of each input, by name."""
+        arrays = zip(self.graph.input_ids(), self._flat(inputs), strict=True)
+        return {self.graph.tensors[ref].name: tuple(map(int, array.shape[1:])) for ref, array in arrays}
+
     def _flat(self, inputs: Any) -> list[Any]:
         """Returns the inputs in the order of the graph's; a dictionary may name those of any model."""
         if isinstance(inputs, dict) and not isinstance(self.graph.inputs, dict):
