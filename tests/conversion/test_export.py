@@ -380,3 +380,31 @@ def test_a_link_is_followed_and_a_pipe_is_refused(convnet, tmp_path):
     assert (tmp_path / "real.tflite").stat().st_size > 1000
     with pytest.raises(OptionError, match="is no regular file"):
         tfzip.export(convnet, pipe)
+
+
+def test_strict_names_what_would_stay_outside_the_scheme(tmp_path):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, keras.ops.sin(keras.layers.Dense(4, name="head")(inputs)))
+    data = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+    path = tmp_path / "model.tflite"
+    artifact = tfzip.export(model, path, scheme="int8", calibration=data)
+    assert [finding.kind for finding in artifact.findings] == ["float_island"]
+    before = path.read_bytes()
+    with pytest.raises(
+        ConversionError, match=r"Not everything follows scheme 'int8': SIN .*leave out strict"
+    ):
+        tfzip.export(model, path, scheme="int8", calibration=data, strict=True)
+    assert path.read_bytes() == before
+    assert tfzip.export(model, tmp_path / "float.tflite", strict=True).findings == ()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [keras.layers.GRU(3, name="units"), keras.layers.Bidirectional(keras.layers.LSTM(3), name="units")],
+)
+def test_recurrent_layers_are_refused_in_16_bits(layer, tmp_path):
+    model = keras.Sequential([keras.Input((5, 2)), layer])
+    with pytest.raises(OptionError, match=r"recurrent layers, such as 'units'\. Use scheme 'int8'"):
+        tfzip.export(
+            model, tmp_path / "model.tflite", scheme="int16x8", calibration=np.zeros((4, 5, 2), np.float32)
+        )

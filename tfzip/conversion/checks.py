@@ -9,8 +9,11 @@ from typing import Any
 import keras
 
 from tfzip.errors import OptionError, did_you_mean
+from tfzip.graph import walk
 from tfzip.schemes import Scheme
 from tfzip.sources.models import check_finite
+
+_BOTH_WAYS = keras.layers.Bidirectional
 
 
 def check_target(path: Path, *sources: Any) -> None:
@@ -51,6 +54,12 @@ def check_options(model: keras.Model, scheme: Scheme, *, batch: int, has_ranges:
         has_ranges: Whether there are calibration data or ranges from training.
     """
     check_finite(model)
+    recurrent = [item.path for item in walk(model) if isinstance(item.layer, keras.layers.RNN | _BOTH_WAYS)]
+    if scheme.activations.kind == "int" and scheme.activations.bits == 16 and recurrent:
+        raise OptionError(
+            f"TensorFlow writes wrong files of 16-bit activations for recurrent layers, such as"
+            f" {recurrent[0]!r}. Use scheme 'int8', or 'int8_weights' with float activations."
+        )
     if batch < 1:
         raise OptionError(f"batch must be at least 1. Received: {batch}.")
     if scheme.needs_calibration and not has_ranges:

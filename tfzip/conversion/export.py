@@ -49,6 +49,7 @@ def export(
     batch: int = 1,
     io: str | None = None,
     recipe: str = "",
+    strict: bool = False,
 ) -> Artifact:
     """Writes a model as a .tflite that runs on LiteRT without Flex, and audits it.
 
@@ -73,12 +74,15 @@ def export(
             the default: `"uint8"` for uint8, `"int16"` for int16x8, `"int8"` for others with integer
             activations, else `"float32"`.
         recipe: Name of the recipe, kept in the file's metadata. Defaults to "".
+        strict: Whether anything that is left outside the scheme is an error, not a finding. Defaults to
+            False.
 
     Returns:
         The file with its facts and what the audit found.
 
     Raises:
-        ConversionError: An operation has no LiteRT kernel, or the converter failed; names the layer.
+        ConversionError: An operation has no LiteRT kernel, or the converter failed, or `strict` is set and
+            something is left outside the scheme; names the layer.
         DataError: The calibration data do not fit the model.
         ModelError: The model is not built or has weights that are not finite.
         OptionError: The target cannot be written, or an option is out of range.
@@ -96,6 +100,7 @@ def export(
         batch=batch,
         io=io,
         recipe=recipe,
+        strict=strict,
     )
 
 
@@ -126,6 +131,7 @@ def _export(
     batch: int = 1,
     io: str | None = None,
     recipe: str = "",
+    strict: bool = False,
     source_sha256: str = "",
 ) -> Artifact:
     record = record_of(model)
@@ -159,6 +165,8 @@ def _export(
         except (ConversionError, SandboxError) as error:
             raise explain(error, layers, partial) from error
         findings = _audited(read(partial), scheme, layers)
+        if strict and findings:
+            raise ConversionError(_left_outside(scheme, findings))
         metadata = {
             "tfzip_version": __version__,
             "scheme": scheme.name,
@@ -191,6 +199,15 @@ def _audited(graph: FileGraph, scheme: Scheme, layers: Sequence[str]) -> tuple[F
                 f" {_WRONG[finding.kind]}"
             )
     return findings
+
+
+def _left_outside(scheme: Scheme, findings: Sequence[Finding]) -> str:
+    names = ", ".join(f"{f.op} in layer {f.layer!r} ({f.cost})" for f in findings[:3])
+    more = f" and {len(findings) - 3} more" if len(findings) > 3 else ""
+    return (
+        f"Not everything follows scheme {scheme.name!r}: {names}{more}. Write the layer with other"
+        " operations, or leave out strict to accept it."
+    )
 
 
 def _weights_sha256(model: keras.Model) -> str:

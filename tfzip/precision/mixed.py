@@ -1,6 +1,7 @@
 """A file within a size, and what the command line runs of mixed precision in a child."""
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def export_within(
 
     It is `assign_precision`, `round_weights` and `export`, and looks at the finished file. Learned rounding
     adds biases to layers that had none; where that leaves no choice of widths within the size, weights are
-    rounded to the nearest instead.
+    rounded to the nearest instead, with a warning.
 
     Args:
         model: A built model; it is left as it was.
@@ -109,6 +110,11 @@ def export_within(
                 found = assign_precision(model, calibration, limit, scheme=scheme, scan=found.scan, **options)
             except OptionError:
                 break
+        warnings.warn(
+            f"Learned rounding adds biases that leave no choice of widths within {most:,} bytes, so weights"
+            " are rounded to the nearest. Allow a larger file for better accuracy.",
+            stacklevel=2,
+        )
         artifact = export(model, partial, scheme=nearest.scheme, **options)
     return replace(artifact, path=target)
 
