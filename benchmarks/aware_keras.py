@@ -23,7 +23,7 @@ def pretrain(plan: AwarePlan, path: str) -> list[float]:
     """Trains MobileNetV2 for small images from scratch; returns its accuracy on held-out rows by epoch."""
     keras.utils.set_random_seed(plan.seed)
     model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10)
-    history = _fit(model, plan, [keras.callbacks.CSVLogger(f"{path}.csv")])
+    history = plan.fit(keras, model, [keras.callbacks.CSVLogger(f"{path}.csv")])
     unfinished = Path(path).with_suffix(".unfinished.keras")  # Keras asks for this ending
     model.save(unfinished)
     unfinished.replace(path)
@@ -43,7 +43,7 @@ def train(start: str, plan: AwarePlan, scheme: str, target: str) -> dict[str, An
     if scheme != "float32":
         callbacks.insert(0, tfzip.QuantizationCallback(scheme))
     began = time.perf_counter()
-    history = _fit(model, plan, callbacks)
+    history = plan.fit(keras, model, callbacks)
     fit_s = time.perf_counter() - began
     model.save(f"{target}.keras")
     return {"fit_s": fit_s, "history": history}
@@ -64,7 +64,7 @@ def timed_steps(start: str, plan: AwarePlan, phase: str) -> dict[str, float]:
     if phase != "plain":
         epoch = plan.epochs if FREEZING[phase] is None else FREEZING[phase]
         callbacks = [tfzip.QuantizationCallback("int8", freeze_ranges=epoch, freeze_statistics=epoch)]
-    _compile(model, plan)
+    plan.compile(keras, model)
     x, y = plan.train_rows()
     model.fit(x, y, batch_size=plan.batch_size, epochs=plan.epochs, verbose=0, callbacks=[*callbacks, times])
     return times.taken()
@@ -73,22 +73,3 @@ def timed_steps(start: str, plan: AwarePlan, phase: str) -> dict[str, float]:
 def _fresh(start: str, plan: AwarePlan) -> keras.Model:
     keras.utils.set_random_seed(plan.seed)
     return keras.models.load_model(start, compile=False)
-
-
-def _compile(model: keras.Model, plan: AwarePlan) -> None:
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-
-
-def _fit(model: keras.Model, plan: AwarePlan, callbacks: list[Any]) -> dict[str, list[float]]:
-    _compile(model, plan)
-    fitted = model.fit(
-        plan.batches(),
-        steps_per_epoch=plan.steps,
-        epochs=plan.epochs,
-        validation_data=plan.held_out(),
-        validation_batch_size=200,
-        callbacks=callbacks,
-        verbose=0,
-    )
-    return {name: [float(value) for value in values] for name, values in fitted.history.items()}

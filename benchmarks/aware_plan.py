@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,25 @@ class AwarePlan:
             order = rng.permutation(len(y))[: self.steps * self.batch_size]
             for chosen in np.split(order, self.steps):
                 yield self._scaled(augmented(x[chosen], rng)), y[chosen]
+
+    def compile(self, keras: Any, model: Any) -> None:
+        """Compiles a model of either Keras, given as the module."""
+        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, self.steps * self.epochs)
+        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    def fit(self, keras: Any, model: Any, callbacks: Sequence[Any] = ()) -> dict[str, list[float]]:
+        """Trains a model of either Keras and returns its history, held-out rows included."""
+        self.compile(keras, model)
+        fitted = model.fit(
+            self.batches(),
+            steps_per_epoch=self.steps,
+            epochs=self.epochs,
+            validation_data=self.held_out(),
+            validation_batch_size=200,
+            callbacks=list(callbacks),
+            verbose=0,
+        )
+        return {name: [float(value) for value in values] for name, values in fitted.history.items()}
 
     def train_rows(self) -> Rows:
         """Returns the training rows as they are, for timing."""

@@ -42,26 +42,18 @@ def train(weights: Weights, plan: AwarePlan, target: str) -> dict[str, Any]:
     """
     model = _fresh(weights, plan, aware=True)
     began = time.perf_counter()
-    fitted = model.fit(
-        plan.batches(),
-        steps_per_epoch=plan.steps,
-        epochs=plan.epochs,
-        validation_data=plan.held_out(),
-        validation_batch_size=200,
-        callbacks=[keras.callbacks.CSVLogger(f"{target}.csv")],
-        verbose=0,
-    )
+    history = plan.fit(keras, model, [keras.callbacks.CSVLogger(f"{target}.csv")])
     fit_s = time.perf_counter() - began
     with written_beside(Path(f"{target}.tflite")) as partial:
         partial.write_bytes(_converted(model))
     np.save(f"{target}.npy", model.predict(plan.test_rows()[0], batch_size=200, verbose=0))
-    history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     return {"fit_s": fit_s, "history": history}
 
 
 def timed_steps(weights: Weights, plan: AwarePlan, phase: str) -> dict[str, float]:
     """Returns what a step takes: `"plain"` or `"aware"`."""
     model, times = _fresh(weights, plan, aware=phase == "aware"), Times()
+    plan.compile(keras, model)
     x, y = plan.train_rows()
     model.fit(x, y, batch_size=plan.batch_size, epochs=plan.epochs, verbose=0, callbacks=[times])
     return times.taken()
@@ -81,8 +73,6 @@ def _fresh(weights: Weights, plan: AwarePlan, *, aware: bool) -> Any:
     model = _twin(weights, plan.network)
     if aware:
         model = tfmot.quantization.keras.quantize_model(model)
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

@@ -6,7 +6,6 @@ calibration images; every file is then measured once on the 10,000 test images.
 """
 
 import argparse
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from bench_resnet8 import accuracy
 from common import data_file, save
 from mixed_peer import Peer
+from selection import chosen_file
 
 SEEDS, SAMPLES, HELD_OUT = (0, 1, 2), 256, 45_000
 BAR_ACCURACY, BAR_BYTES = 0.865, 65_000
@@ -79,21 +79,10 @@ def main() -> None:
 
 
 def summary(rows: list[dict]) -> dict:
-    """Returns mean and spread over the seeds, and whether the chosen file meets the bar."""
-    names = dict.fromkeys(row["file"] for row in rows)
-    by_name = {name: [row for row in rows if row["file"] == name] for name in names}
-    mean = {
-        split: {name: statistics.mean(row[split] for row in found) for name, found in by_name.items()}
-        for split in ("held out", "test")
-    }
-    spread = {name: statistics.stdev(row["test"] for row in found) for name, found in by_name.items()}
-    chosen = max((name for name in names if not name.startswith("peer")), key=mean["held out"].get)
-    largest = max(row["bytes"] for row in by_name[chosen])
-    reached = mean["test"][chosen] >= BAR_ACCURACY and largest <= BAR_BYTES
-    for name in names:
-        print(f"{name:24} held out {mean['held out'][name]:.4f}  test {mean['test'][name]:.4f}")
-    print(f"chosen: {chosen}; >= {BAR_ACCURACY} at <= {BAR_BYTES:,} bytes: {'yes' if reached else 'no'}")
-    return {"mean": mean, "spread": spread, "chosen": chosen, "reached": reached}
+    """Returns what held-out images choose, and whether it meets the bar."""
+    return chosen_file(
+        rows, is_own=lambda name: not name.startswith("peer"), bar_accuracy=BAR_ACCURACY, bar_bytes=BAR_BYTES
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ settings of tfzip were chosen on training images 45,000 to 50,000, which are kep
 images; every file is measured once on the 10,000 test images.
 """
 
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from bench_resnet8 import accuracy
 from common import data_file, save
 from mixed_peer import Peer
+from selection import chosen_file
 
 SEEDS, SAMPLES, HELD_OUT = (0, 1, 2), 256, 45_000
 BAR_ACCURACY, BAR_BYTES = 0.85, 54_700
@@ -64,21 +64,10 @@ def main() -> None:
 
 
 def summary(rows: list[dict]) -> dict:
-    """Returns mean and spread over the seeds, and whether what held-out images choose meets the bar."""
-    by_name = {row["file"]: [other for other in rows if other["file"] == row["file"]] for row in rows}
-    mean = {
-        split: {name: statistics.mean(row[split] for row in found) for name, found in by_name.items()}
-        for split in ("held out", "test")
-    }
-    spread = {name: statistics.stdev(row["test"] for row in found) for name, found in by_name.items()}
-    own = [name for name in by_name if name != "AI Edge Quantizer"]
-    chosen = max(own, key=lambda name: mean["held out"][name])
-    largest = max(row["bytes"] for row in by_name[chosen])
-    reached = mean["test"][chosen] >= BAR_ACCURACY and largest <= BAR_BYTES
-    for name in by_name:
-        print(f"{name:20} held out {mean['held out'][name]:.4f}  test {mean['test'][name]:.4f}")
-    print(f"chosen: {chosen}; >= {BAR_ACCURACY} at <= {BAR_BYTES:,} bytes: {'yes' if reached else 'no'}")
-    return {"mean": mean, "spread": spread, "chosen": chosen, "reached": reached}
+    """Returns what held-out images choose, and whether it meets the bar."""
+    return chosen_file(
+        rows, is_own=lambda name: name != "AI Edge Quantizer", bar_accuracy=BAR_ACCURACY, bar_bytes=BAR_BYTES
+    )
 
 
 if __name__ == "__main__":

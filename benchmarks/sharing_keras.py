@@ -32,19 +32,9 @@ def train(start: str, plan: AwarePlan, side: str, clusters: int, target: str) ->
     model = keras.models.load_model(start, compile=False)
     options: dict[str, Any] | None = SHARING.get(side)
     callbacks = [] if options is None else [tfzip.ClusteringCallback(clusters, seed=plan.seed, **options)]
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    fitted = model.fit(
-        plan.batches(),
-        steps_per_epoch=plan.steps,
-        epochs=plan.epochs,
-        validation_data=plan.held_out(),
-        validation_batch_size=200,
-        callbacks=callbacks,
-        verbose=0,
-    )
+    history = plan.fit(keras, model, callbacks)
     export(model, plan, target)
-    return [float(value) for value in fitted.history["val_accuracy"]]
+    return history["val_accuracy"]
 
 
 def untrained(start: str, plan: AwarePlan, target: str) -> None:

@@ -36,19 +36,10 @@ def train(weights: Weights, plan: AwarePlan, side: str, clusters: int, target: s
     model = module.cluster_weights(
         resnet8(weights), number_of_clusters=clusters, cluster_centroids_init=start, **SHARING[side]
     )
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.steps * plan.epochs)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    fitted = model.fit(
-        plan.batches(),
-        steps_per_epoch=plan.steps,
-        epochs=plan.epochs,
-        validation_data=plan.held_out(),
-        validation_batch_size=200,
-        verbose=0,
-    )
+    history = plan.fit(keras, model)
     with written_beside(Path(target)) as partial:
         partial.write_bytes(_converted(module.strip_clustering(model), plan))
-    return [float(value) for value in fitted.history["val_accuracy"]]
+    return history["val_accuracy"]
 
 
 def _converted(model: keras.Model, plan: AwarePlan) -> bytes:
