@@ -14,3 +14,20 @@ def data_folder() -> Path:
     if not (folder / "cifar10.npz").exists():
         pytest.skip(f"no data sets in {folder}; set TFZIP_DATA to a folder with cifar10.npz")
     return folder
+
+
+@pytest.fixture(scope="package")
+def warm_child():
+    """One child that converts for most tests of a folder; each export in earnest starts its own."""
+    from tfzip.sandbox import Sandbox
+
+    with Sandbox() as child:
+        yield child
+
+
+@pytest.fixture
+def convert_in_the_warm_child(monkeypatch, warm_child):
+    from tfzip.conversion import export, inner
+
+    for module in (export, inner):
+        monkeypatch.setattr(module, "run_isolated", warm_child.call)

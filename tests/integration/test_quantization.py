@@ -10,26 +10,12 @@ import pytest
 import tensorflow as tf
 
 import tfzip
-from tfzip.conversion import export as export_module
-from tfzip.conversion import inner as inner_module
 from tfzip.errors import DataError
 from tfzip.quantization_record import attach_record, record_of
 from tfzip.runtime.numbers import dequantize, quantize
-from tfzip.sandbox import Sandbox
 
 layers = keras.layers
-
-
-@pytest.fixture(scope="module")
-def warm_child():
-    with Sandbox() as child:
-        yield child
-
-
-@pytest.fixture(autouse=True)
-def _convert_in_one_warm_child(monkeypatch, warm_child):
-    for module in (export_module, inner_module):
-        monkeypatch.setattr(module, "run_isolated", warm_child.call)
+pytestmark = pytest.mark.usefixtures("convert_in_the_warm_child")
 
 
 def trained(model, inputs, targets, loss="mse", scheme="int8", epochs=2, **options):

@@ -5,6 +5,7 @@ import keras
 from tfzip.graph.walk import LayerSelection
 from tfzip.quantization.clustering.kernels import shared_kernels
 from tfzip.quantization.clustering.options import Sharing
+from tfzip.quantization.copies import copy_of
 
 
 def cluster(
@@ -40,8 +41,7 @@ def cluster(
         >>> tfzip.export(tfzip.cluster(model), "model.tflite", scheme="int8", calibration=x_train[:256])
     """
     sharing = Sharing(clusters, per_channel, initialization, seed)
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copy_of(model)
     kernels, _ = shared_kernels(copy, layers, sharing)
     for kernel in kernels:
         kernel.begin()

@@ -28,8 +28,7 @@ def layer_normalization(call: Call) -> Value:
     layer, source = call.layer, call.inputs[0]
     if source.key is None:
         return call.result(call.run())
-    axes = _positive([layer.axis] if isinstance(layer.axis, int) else layer.axis, source.tensor)
-    shape = [size if axis in axes else 1 for axis, size in enumerate(source.tensor.shape)]
+    axes, shape = _axes_and_shape(layer, source)
     centered = _centered(call, _wide(source), axes)
     inverse = _inverse_root(call, centered, axes, layer.epsilon)
     if layer.beta is None:
@@ -63,10 +62,15 @@ def rms_normalization(call: Call) -> Value:
     layer, source = call.layer, call.inputs[0]
     if source.key is None:
         return call.result(call.run())
-    axes = _positive([layer.axis] if isinstance(layer.axis, int) else layer.axis, source.tensor)
-    shape = [size if axis in axes else 1 for axis, size in enumerate(source.tensor.shape)]
+    axes, shape = _axes_and_shape(layer, source)
     inverse = _inverse_root(call, _wide(source), axes, layer.epsilon)
     return _scaled(call, _wide(source), inverse, _weight(layer.scale, shape))
+
+
+def _axes_and_shape(layer: Any, source: Value) -> tuple[list[int], list[int]]:
+    """Returns the axes that a layer normalizes over, and the shape of its weights next to its input."""
+    axes = _positive([layer.axis] if isinstance(layer.axis, int) else layer.axis, source.tensor)
+    return axes, [size if axis in axes else 1 for axis, size in enumerate(source.tensor.shape)]
 
 
 @contract("UnitNormalization")
