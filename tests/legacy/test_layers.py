@@ -142,7 +142,9 @@ def test_a_merge_of_two_inputs_computes_the_same(merge):
     assert_same(old, from_tf_keras(old))
 
 
-@pytest.mark.parametrize("attention", [L.Attention(use_scale=True), L.AdditiveAttention()], ids=str)
+@pytest.mark.parametrize(
+    "attention", [L.Attention(use_scale=True), L.AdditiveAttention()], ids=lambda layer: type(layer).__name__
+)
 def test_attention_computes_the_same(attention):
     query, value = L.Input((5, 4)), L.Input((6, 4))
     old = shake(tf_keras.Model([query, value], attention([query, value])))

@@ -29,7 +29,7 @@ def test_recurrent_attention_and_embedding_kernels_are_found():
     tokens = keras.Input((6,), dtype="int32")
     x = keras.layers.Embedding(20, 8, name="embed")(tokens)
     x = keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
-    x = keras.layers.Bidirectional(keras.layers.GRU(5), name="both")(x)
+    x = keras.layers.Bidirectional(keras.layers.GRU(5, name="gru"), name="both")(x)
     found = paths(keras.Model(tokens, x))
     assert found == {
         "embed/embeddings": (20, 8),
