@@ -83,7 +83,21 @@ def test_statistics_move_until_their_epoch_and_ranges_until_theirs():
     fitted(QuantizationCallback("int8", freeze_statistics=2, freeze_ranges=1), watch, Ranges(), epochs=4)
     moved = [not np.array_equal(a, b) for a, b in zip(watch.means, watch.means[1:], strict=False)]
     assert moved == [True] * 5 + [False] * 6
-    assert ranges[0] == ranges[1] == ranges[3]
+    assert ranges[0] != ranges[1] == ranges[2] == ranges[3]
+
+
+def test_ranges_are_those_of_batches_while_statistics_move_and_of_what_was_learned_at_the_end():
+    model, highs = compiled(network()), []
+    norm = model.get_layer("stem_norm")
+    norm.momentum = 1.0
+    norm.moving_variance.assign(1e6 * np.ones(8))
+    during = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: highs.append(record_of(model).ranges["stem_relu"][1])
+    )
+    fitted(QuantizationCallback("int8", freeze_statistics=9, freeze_ranges=9), during, model=model)
+    assert min(highs) > 1.0
+    assert record_of(model).ranges["stem_relu"][1] < 0.1
+    np.testing.assert_array_equal(norm.moving_variance, 1e6)
 
 
 def test_weights_learn_through_the_rounding():

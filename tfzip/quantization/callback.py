@@ -23,7 +23,8 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
     again and carries the grids, which `export` uses and `quantize` simulates.
 
     Ranges of activations are chosen by an observer on the first batches, and again at growing distances and
-    at each epoch's begin, until they are frozen. Batch normalization first learns from the batch as in any
+    at each epoch's begin, until they are frozen: on values as a train step sees them, in the end on values as
+    the file sees them. Batch normalization first learns from the batch as in any
     training; once frozen, it is exactly the multiplication that the file has.
 
     The state is in the model: a checkpoint written while training, `.keras` or weights alone, holds the
@@ -34,7 +35,8 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         observer: How a range is chosen from what was seen: an `Observer`, its name or a mapping with `name`
             and fields. Defaults to "percentile".
         start: Epoch from whose begin the forward pass is simulated. Defaults to 0.
-        freeze_ranges: Epoch from whose begin ranges stay as they are. Defaults to the last third of the fit.
+        freeze_ranges: Epoch at whose begin ranges are chosen for the last time. Defaults to the last third of
+            the fit.
         freeze_statistics: Epoch from whose begin batch normalization uses its running statistics and no
             longer changes them. 0 suits the fine-tuning of a trained model. Defaults to the last third of
             the fit.
@@ -106,9 +108,10 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         statistics_move = epoch < self._statistics_epoch
         if self._simulated is None:
             self._simulated = self._begin(statistics_move)
-        elif self._ranges_move:
-            self._simulated.calibrate(self.observer)
+            return
         self._simulated.set_statistics(moving=statistics_move)
+        if epoch <= self._range_epoch:
+            self._simulated.calibrate(self.observer)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Keeps the first batches and chooses ranges on them."""
@@ -132,6 +135,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         """Gives the model its float forward pass back, and the grids."""
         if self._simulated is not None:
             if self._ranges_move:
+                self._simulated.set_statistics(moving=False)
                 self._simulated.calibrate(self.observer)
             self._simulated.finish(self.observer)
 

@@ -46,19 +46,24 @@ class Quantizer:
         """Whether there are grids."""
         return self._emitter is not None
 
-    def calibrate(self, batches: Iterable[Any], observer: Observer) -> None:
+    def calibrate(
+        self, batches: Iterable[Any], observer: Observer, *, batch_statistics: bool = False
+    ) -> None:
         """Chooses the ranges of activations, and at first how far kernels of few bits are clipped.
 
         Args:
             batches: Inputs as the model takes them.
             observer: Chooses a range from statistics.
+            batch_statistics: Whether batch normalization takes those of each batch, as a train step does. What
+                it has learned stays as it is.
 
         Raises:
             DataError: There are no batches, or a tensor is not finite on them.
         """
         collect, count = Collect(), 0
         for batch in batches:
-            self.simulation.run(batch, collect)
+            with keras.StatelessScope():  # moving statistics stay
+                self.simulation.run(batch, collect, batch_statistics=batch_statistics)
             self._shapes = self.simulation.shapes_of(batch)
             count += 1
         if not count:

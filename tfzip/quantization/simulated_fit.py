@@ -90,13 +90,13 @@ class SimulatedFit:
         return len(self._batches)
 
     def calibrate(self, observer: Observer) -> None:
-        """Chooses ranges on the batches kept. The forward pass is simulated from then on."""
+        """Chooses ranges on the batches kept, as a train step sees them; simulates from then on."""
         if not self._batches:
             return
         was_simulated = self.is_calibrated
         try:
             with self._model.distribute_strategy.scope():
-                self._quantizer.calibrate(self._batches, observer)
+                self._quantizer.calibrate(self._batches, observer, batch_statistics=self._statistics_move)
         except TfzipError:
             self.leave()
             raise
