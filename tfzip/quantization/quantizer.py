@@ -54,8 +54,8 @@ class Quantizer:
         Args:
             batches: Inputs as the model takes them.
             observer: Chooses a range from statistics.
-            batch_statistics: Whether batch normalization takes those of each batch, as a train step does. What
-                it has learned stays as it is.
+            batch_statistics: Whether batch normalization takes those of each batch, as a train step does.
+                What it has learned stays as it is.
 
         Raises:
             DataError: There are no batches, or a tensor is not finite on them.
