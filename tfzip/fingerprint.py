@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Fingerprint = NDArray[np.float64]
-TOLERANCE = 1e-3
+TOLERANCE, _CLEAR_TOLERANCE, _CLEAR = 1e-3, 2e-2, 0.1
 _QUANTILES = np.linspace(0.1, 0.9, 9)
 
 
@@ -31,7 +31,8 @@ def nearest(candidates: Sequence[Any], one: Fingerprint) -> int | None:
     """Returns which of several fingerprints belongs to the same values as `one`, or `None`.
 
     Two computations of one tensor differ by the float noise of all layers before it, so numbers may differ
-    by a thousandth of the largest magnitude; the count of values may not differ.
+    by a thousandth of the largest magnitude, and by a fiftieth where all that looks otherwise is ten times
+    as far away; the count of values may not differ.
 
     Args:
         candidates: Fingerprints.
@@ -44,4 +45,7 @@ def nearest(candidates: Sequence[Any], one: Fingerprint) -> int | None:
     distances = np.abs(table[:, 1:] - one[1:]).max(axis=1)
     distances[table[:, 0] != one[0]] = np.inf
     best = int(np.argmin(distances))
-    return best if distances[best] <= TOLERANCE * magnitude else None
+    is_other = np.abs(table - table[best]).max(axis=1) > TOLERANCE * magnitude
+    is_clear = distances[best] <= _CLEAR * np.min(distances[is_other], initial=np.inf)
+    tolerance = _CLEAR_TOLERANCE if is_clear else TOLERANCE
+    return best if distances[best] <= tolerance * magnitude else None

@@ -15,18 +15,19 @@ from tfzip.tflite import read
 def trained():
     x, y = images()
     models = {}
-    for scheme in ("int8", "w4a8"):
+    for kind in ("int8", "w4a8", "int8, learned steps", "w4a8, learned steps"):
         model = compiled(network())
-        callback = tfzip.QuantizationCallback(scheme)
+        callback = tfzip.QuantizationCallback(kind.split(",")[0], learned_steps="learned" in kind)
         model.fit(x, y, batch_size=32, epochs=3, callbacks=[callback], verbose=0)
-        models[scheme] = model
+        models[kind] = model
     return models
 
 
-@pytest.mark.parametrize("scheme", ["int8", "w4a8"])
-def test_a_trained_file_equals_its_simulation_to_the_bit(scheme, trained, tmp_path):
-    artifact = tfzip.export(trained[scheme], tmp_path / "model.tflite")
-    report = tfzip.parity(trained[scheme], artifact, images()[0])
+@pytest.mark.parametrize("kind", ["int8", "w4a8", "int8, learned steps", "w4a8, learned steps"])
+def test_a_trained_file_equals_its_simulation_to_the_bit(kind, trained, tmp_path):
+    artifact = tfzip.export(trained[kind], tmp_path / "model.tflite")
+    report = tfzip.parity(trained[kind], artifact, images()[0])
+    scheme = kind.split(",")[0]
     assert artifact.scheme == scheme
     assert report.unmatched == ()
     assert report.worst.max_lsb <= 1.001

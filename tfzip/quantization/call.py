@@ -84,10 +84,10 @@ class Call:
 
     def passed_on(self, tensor: Any, source: Value | None = None) -> Value:
         """Returns a result that stays on the grid of what it was made from."""
-        result = replace(source or self.inputs[0], tensor=self.tail(tensor))
-        if result.key is not None:
-            self.emitter.moved(result.key, result.tensor)
-        return result
+        source, tensor = source or self.inputs[0], self.tail(tensor)
+        if source.key is not None:
+            tensor = self.emitter.moved(source.key, tensor)
+        return replace(source, tensor=tensor)
 
     def _stored(self, key: str, tensor: Any, fixed: Range | None) -> Value:
         if not keras.backend.is_float_dtype(tensor.dtype):

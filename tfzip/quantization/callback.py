@@ -44,6 +44,9 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             batches of the fit, which are trained without rounding.
         batches: How many batches of the fit are kept for choosing ranges; not more than a quarter of an
             epoch. Defaults to 8.
+        learned_steps: Whether ranges, once chosen, and the steps of kernels are learned by gradients until
+            `freeze_ranges` (LSQ, Esser et al. 2020), instead of chosen again by the observer. Defaults to
+            False.
 
     Raises:
         OptionError: An argument is out of range.
@@ -64,6 +67,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         freeze_statistics: int | None = None,
         calibration: Any = None,
         batches: int = 8,
+        learned_steps: bool = False,
     ) -> None:
         super().__init__()
         self.scheme = get_scheme(scheme)
@@ -81,6 +85,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         self.freeze_statistics = freeze_statistics
         self.calibration = calibration
         self.batches = batches
+        self.learned_steps = learned_steps
 
     def set_model(self, model: keras.Model) -> None:
         """Makes room in the model for the grids before any callback restores a checkpoint."""
@@ -109,7 +114,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         if self._simulated is None:
             self._simulated = self._begin(statistics_move)
             return
-        self._simulated.set_statistics(moving=statistics_move)
+        self._simulated.set_phase(ranges_move=self._ranges_move, statistics_move=statistics_move)
         if epoch <= self._range_epoch:
             self._simulated.calibrate(self.observer)
 
@@ -135,13 +140,14 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         """Gives the model its float forward pass back, and the grids."""
         if self._simulated is not None:
             if self._ranges_move:
-                self._simulated.set_statistics(moving=False)
+                self._simulated.set_phase(ranges_move=False, statistics_move=False)
                 self._simulated.calibrate(self.observer)
             self._simulated.finish(self.observer)
 
     def _begin(self, statistics_move: bool) -> SimulatedFit:
         self._trained = 0
-        simulated = SimulatedFit(self.model, self.scheme, statistics_move)
+        simulated = SimulatedFit(self.model, self.scheme, learned_steps=self.learned_steps)
+        simulated.set_phase(ranges_move=self._ranges_move, statistics_move=statistics_move)
         if self.calibration is not None:
             simulated.give_batches(self.calibration)
             if not simulated.is_calibrated:

@@ -1,5 +1,6 @@
 """Recognising the tensors of a model in its file: equal values on one probe are equal tensors."""
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from tfzip.quantization.simulation import Simulation
 from tfzip.quantization_record import QuantizationRecord
 
 _SPREAD = (-1.0, 1.0)
+_KNOTS = 8
 
 
 def probe(
@@ -23,7 +25,8 @@ def probe(
 
     Args:
         model: A built model.
-        record: Its grids; inputs are drawn from their ranges.
+        record: Its grids; inputs are drawn from their ranges, smooth along inner axes as images and sounds
+            are: noise would grow in deep networks until float errors hide what a tensor is.
 
     Returns:
         One example for each input by name, and pairs of a grid's key and the fingerprint of a tensor on it.
@@ -40,4 +43,10 @@ def _drawn(spec: TensorSpec, record: QuantizationRecord, rng: np.random.Generato
     shape = (1, *(max(size, 1) for size in seen))
     if np.dtype(spec.dtype).kind in "biu":
         return rng.integers(0, 2, shape).astype(spec.dtype)
-    return rng.uniform(*record.ranges.get(f"input:{spec.name}", _SPREAD), shape).astype(spec.dtype)
+    inner = range(1, len(shape) - 1)
+    knots = [min(size, _KNOTS) if axis in inner else size for axis, size in enumerate(shape)]
+    values = rng.uniform(*record.ranges.get(f"input:{spec.name}", _SPREAD), knots)
+    for axis in inner:
+        places = np.linspace(0, knots[axis] - 1, shape[axis])
+        values = np.apply_along_axis(partial(np.interp, places, range(knots[axis])), axis, values)
+    return values.astype(spec.dtype)

@@ -11,6 +11,7 @@ from tfzip.errors import DataError
 from tfzip.quantization.emitters.collect import Collect
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
 from tfzip.quantization.emitters.integer_kernels import IntegerKernels
+from tfzip.quantization.emitters.learned_steps import LearnedSteps, StepOptimizer
 from tfzip.quantization.observers import Observer
 from tfzip.quantization.scales import least_squares_scales
 from tfzip.quantization.simulation import Simulation
@@ -34,8 +35,10 @@ class Quantizer:
 
     def __init__(self, model: keras.Model, scheme: Scheme, record: QuantizationRecord | None = None) -> None:
         self.simulation = Simulation(model)
+        self._model = model
         self.scheme = scheme
         self._emitter: FakeQuantize | None = None
+        self._steps: StepOptimizer | None = None
         self._clipped = self._clipping(record)
         self._shapes = {} if record is None else dict(record.shapes)
         if record is not None:
@@ -75,7 +78,22 @@ class Quantizer:
         emitter = self.emitter
         if not training:
             emitter = IntegerKernels(self.scheme, list(emitter.rows), emitter.ranges, emitter.clipping)
+        elif self._steps is not None:
+            emitter = LearnedSteps(self._steps, self._model)
         return self.simulation.run(inputs, emitter, batch_statistics=batch_statistics)
+
+    def learn_steps(self, *, learn: bool) -> None:
+        """Lets the steps of grids move in the backward pass of the model run in training, or ends that."""
+        if not learn:
+            self._steps = None
+        elif self._steps is None:
+            forms = {group.key: self.scheme.weights_of(group.path) for group in self.simulation.groups}
+            groups = [
+                group
+                for group in self.simulation.groups
+                if forms[group.key].kind == "int" and forms[group.key].symmetric
+            ]
+            self._steps = StepOptimizer(self.emitter, groups)
 
     @property
     def emitter(self) -> FakeQuantize:
@@ -102,7 +120,7 @@ class Quantizer:
             known.ranges.assign(np.array([ranges[key] for key in known.rows], np.float32).reshape(-1, 2))
             return
         values = np.array(list(ranges.values()), np.float32).reshape(-1, 2)
-        variable = keras.Variable(values, dtype="float32", trainable=False, name="ranges")
+        variable = keras.Variable(values, dtype="float32", trainable=False, name="ranges", aggregation="mean")
         self._emitter = FakeQuantize(self.scheme, list(ranges), variable, self._clipped)
 
     def _clipping(self, record: QuantizationRecord | None) -> dict[str, NDArray[np.float32]]:

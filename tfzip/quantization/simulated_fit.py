@@ -39,10 +39,10 @@ class SimulatedFit:
     Args:
         model: A model in `fit`.
         scheme: What to simulate.
-        statistics_move: Whether batch normalization learns from the batches at first.
+        learned_steps: Whether the steps of grids are learned while ranges move.
     """
 
-    def __init__(self, model: keras.Model, scheme: Scheme, statistics_move: bool) -> None:
+    def __init__(self, model: keras.Model, scheme: Scheme, *, learned_steps: bool) -> None:
         self._model = model
         leave_simulation(model)
         record = record_of(model)
@@ -54,7 +54,8 @@ class SimulatedFit:
         self._batches: list[Any] = []
         self._latest: list[tf.Variable] = []
         self._jit_compile = model.jit_compile
-        self._statistics_move = statistics_move
+        self._learned_steps = learned_steps
+        self._ranges_move = self._statistics_move = False
         self._undo = replace_call(model, self._forward)
         vars(model)[_LEAVE] = self.leave
         recompile(model, on_error=self.leave)
@@ -70,10 +71,12 @@ class SimulatedFit:
         """Whether the forward pass is simulated."""
         return self._quantizer.is_calibrated
 
-    def set_statistics(self, *, moving: bool) -> None:
-        """Says whether batch normalization learns from the batches."""
-        if moving != self._statistics_move:
-            self._statistics_move = moving
+    def set_phase(self, *, ranges_move: bool, statistics_move: bool) -> None:
+        """Says whether grids still move, and whether batch normalization learns from the batches."""
+        before = (self._statistics_move, self._learns)
+        self._ranges_move, self._statistics_move = ranges_move, statistics_move
+        self._set_learning()
+        if before != (self._statistics_move, self._learns):
             recompile(self._model)
 
     def give_batches(self, data: Any) -> None:
@@ -91,9 +94,9 @@ class SimulatedFit:
 
     def calibrate(self, observer: Observer) -> None:
         """Chooses ranges on the batches kept, as a train step sees them; simulates from then on."""
-        if not self._batches:
-            return
         was_simulated = self.is_calibrated
+        if not self._batches or (was_simulated and self._learned_steps):
+            return
         try:
             with self._model.distribute_strategy.scope():
                 self._quantizer.calibrate(self._batches, observer, batch_statistics=self._statistics_move)
@@ -103,6 +106,7 @@ class SimulatedFit:
         if not was_simulated:
             self._latest = []
             self._model.jit_compile = self._jit_compile
+            self._set_learning()
             recompile(self._model)
 
     def note(self) -> None:
@@ -139,6 +143,14 @@ class SimulatedFit:
             warnings.warn(f"Exporting this model will need calibration data. {error}", stacklevel=2)
             return
         attach_record(self._model, replace(record, inner=inner))
+
+    @property
+    def _learns(self) -> bool:
+        return self._learned_steps and self._ranges_move and self.is_calibrated
+
+    def _set_learning(self) -> None:
+        with self._model.distribute_strategy.scope():
+            self._quantizer.learn_steps(learn=self._learns)
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
         if training and self._latest:

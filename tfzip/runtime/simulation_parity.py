@@ -129,30 +129,28 @@ class _Forced(IntegerKernels):
     def __init__(self, quantizer: Quantizer, file: "_FileTensors", *, forced: bool) -> None:
         emitter = quantizer.emitter
         super().__init__(emitter.scheme, list(emitter.rows), emitter.ranges, emitter.clipping)
-        self._file, self._forced = file, forced
+        self._file, self._forced, self._count = file, forced, 0
         self.seen: list[tuple[str, str, NDArray[np.float64]]] = []
 
     def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:
         """Compares an activation and goes on with the file's."""
-        own = super().tensor(key, tensor, fixed)
-        held = self._compare(key, np.asarray(own))
-        return own if held is None or not self._forced else keras.ops.convert_to_tensor(held)
+        return self._compared(key, super().tensor(key, tensor, fixed))
 
-    def moved(self, key: str, tensor: Any) -> None:
-        """Compares an activation on a known grid."""
-        self._compare(f"{key} moved", np.asarray(tensor))
+    def moved(self, key: str, tensor: Any) -> Any:
+        """Compares an activation on a known grid and goes on with the file's."""
+        return self._compared(f"{key} moved", tensor)
 
-    def _compare(self, key: str, own: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        name = key.removesuffix(" moved")
+    def _compared(self, key: str, tensor: Any) -> Any:
+        name, own = key.removesuffix(" moved"), np.asarray(tensor)
         if name not in self.rows:
-            return None
-        step = float(self.step(name))
-        op, held = self._file.like(key, own, step)
+            return tensor
+        step, self._count = float(self.step(name)), self._count + 1
+        op, held = self._file.like(self._count, own, step)
         if held is None and name != key:
-            return None  # folded into what reads it, such as padding into a convolution
+            return tensor  # folded into what reads it, such as padding into a convolution
         difference = np.full(1, np.nan) if held is None else np.abs(own - held) / step
         self.seen.append((key, op, difference))
-        return held
+        return tensor if held is None or not self._forced else keras.ops.convert_to_tensor(held)
 
 
 class _FileTensors:
@@ -161,17 +159,18 @@ class _FileTensors:
     def __init__(self, session: Session) -> None:
         tensors = session.tensors()
         self._held: list[tuple[str, float, NDArray[np.float32]]] = []
-        self._known: dict[tuple[str, int], int] = {}
+        self._known: dict[int, int] = {}
         outputs = [(op.name, index) for op in session.ops() for index in op.outputs]
         for op, index in [*(("INPUT", i) for i in session.input_indices.values()), *outputs]:
             spec = tensors[index]
             if spec.scale and np.dtype(spec.dtype).kind == "i":
                 self._held.append((op, spec.scale, dequantize(session.tensor(index), spec)))
 
-    def like(self, key: str, own: NDArray[np.float32], step: float) -> tuple[str, NDArray[np.float32] | None]:
-        """Returns the operation and the values of the tensor that is most like `own`."""
-        name = (key, own.size)
-        if name not in self._known:
+    def like(
+        self, number: int, own: NDArray[np.float32], step: float
+    ) -> tuple[str, NDArray[np.float32] | None]:
+        """Returns the operation and the values of the tensor that is most like a run's tensor of a number."""
+        if number not in self._known:
             distances = [
                 np.abs(held.ravel() - own.ravel()).mean() / step
                 if held.size == own.size and abs(scale / step - 1) < _SAME_SCALE
@@ -181,8 +180,8 @@ class _FileTensors:
             best = int(np.argmin(distances)) if distances else -1
             if best < 0 or distances[best] > _CLOSE:
                 return "", None
-            self._known[name] = best
-        op, _, held = self._held[self._known[name]]
+            self._known[number] = best
+        op, _, held = self._held[self._known[number]]
         return op, held.reshape(own.shape)
 
 

@@ -1,6 +1,6 @@
 """What can be done to the tensors that a file stores while a model runs: observe, note, or round them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,9 @@ class Emitter:
         """Takes an activation that LiteRT stores and returns what the file holds instead."""
         return tensor
 
-    def moved(self, key: str, tensor: Any) -> None:
-        """Takes an activation that LiteRT stores on the grid `key` of the tensor it was made from."""
+    def moved(self, key: str, tensor: Any) -> Any:  # noqa: ARG002
+        """Takes an activation that LiteRT stores on the grid of the tensor it was made from; returns it."""
+        return tensor
 
     def unify(self, keys: Sequence[str]) -> None:
         """Takes note that tensors share one grid."""
@@ -108,6 +109,20 @@ class Emitter:
         """Takes means of `count` numbers, to be stored on a grid of their own: a tensor, or a `Sum`."""
         return mean
 
-    def average(self, source: Value, mean: Any, count: int) -> Any:  # noqa: ARG002
-        """Takes averages of `count` numbers on one grid and returns them as LiteRT rounds them to it."""
+    def average(self, source: Value, mean: Any, count: Any) -> Any:  # noqa: ARG002
+        """Takes averages of `count` numbers on one grid and returns them as LiteRT rounds them to it.
+
+        `count` is one number, or an array that broadcasts against the averages.
+        """
         return mean
+
+
+def joined(sets: Sequence[Collection[str]], keys: Collection[str]) -> list[set[str]]:
+    """Returns disjoint sets of keys after one more set: those that it meets have become one with it."""
+    union, apart = set(keys), []
+    for one in map(set, sets):
+        if one & union:
+            union |= one
+        else:
+            apart.append(one)
+    return [*apart, union]

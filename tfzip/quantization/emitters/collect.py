@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfzip.errors import DataError
-from tfzip.quantization.emitters import Emitter
+from tfzip.quantization.emitters import Emitter, joined
 from tfzip.quantization.observers import Observer, TensorStatistics
 from tfzip.schemes import Range, TensorFormat
 
@@ -40,14 +40,7 @@ class Collect(Emitter):
 
     def unify(self, keys: Sequence[str]) -> None:
         """Joins the sets that the keys belong to."""
-        joined = set(keys)
-        apart = []
-        for group in self._shared:
-            if group & joined:
-                joined |= group
-            else:
-                apart.append(group)
-        self._shared = [*apart, joined]
+        self._shared = joined(self._shared, keys)
 
     def ranges(self, observer: Observer, form: TensorFormat) -> dict[str, Range]:
         """Returns the range of each stored tensor; those of tensors on one grid cover all of them."""

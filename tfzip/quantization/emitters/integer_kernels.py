@@ -92,7 +92,7 @@ class IntegerKernels(FakeQuantize):
         total = ops.round(ops.cast(mean, "float32") / step * count)
         return Sum(total, step, ops.convert_to_tensor(1 / count, "float32"))
 
-    def average(self, source: Value, mean: Any, count: int) -> Any:
+    def average(self, source: Value, mean: Any, count: Any) -> Any:
         """Divides the sum of the stored integers, zero point included, and rounds away from zero."""
         if not self.is_integer(source):
             return super().average(source, mean, count)

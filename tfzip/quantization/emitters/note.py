@@ -26,9 +26,9 @@ class Note(Emitter):
 
     def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002
         """Notes an activation."""
-        self.moved(key, tensor)
-        return tensor
+        return self.moved(key, tensor)
 
-    def moved(self, key: str, tensor: Any) -> None:
+    def moved(self, key: str, tensor: Any) -> Any:
         """Notes an activation on a known grid."""
         self.notes.append((key, self.about(np.asarray(tensor, np.float32))))
+        return tensor
