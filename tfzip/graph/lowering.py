@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from tfzip.graph.arena import Buffer
+from tfzip.graph.channelwise import channelwise
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.graph.litert_steps import Step, inner_sizes, steps_of_activation, steps_of_layer
 from tfzip.graph.padding import is_same_padding
@@ -27,6 +28,7 @@ _AFFINE = {
     *("Conv1D", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "EinsumDense"),
     *("SeparableConv1D", "SeparableConv2D"),
 }
+_WITHOUT_CHANNELWISE = {"EinsumDense"}
 _ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 _SCALE_AND_SHIFT = {"BatchNormalization", "Normalization", "Rescaling"}
 _FOLDED_ACTIVATIONS = {"relu", "relu6"}
@@ -128,7 +130,7 @@ class Lowering:
             self._alias(node, source, self._maker.get(source, ""))
         elif self._is_folded(index, node, source):
             self.folded.add(index)
-            self._alias(node, source, "" if activation_of(node) else self._maker.get(source, ""))
+            self._alias(node, source, self._maker_after(node, source))
         else:
             self._emit_node(node, kind)
 
@@ -145,7 +147,18 @@ class Lowering:
         maker = self._maker.get(source, "")
         if kind == "BatchNormalization":
             return maker in _AFFINE
+        if maker in _AFFINE - _WITHOUT_CHANNELWISE and self._channelwise(node, source):
+            return True
         return activation_of(node) in _FOLDED_ACTIVATIONS and (maker in _AFFINE or maker in _ARITHMETIC)
+
+    def _maker_after(self, node: FlatNode, source: int) -> str:
+        """Returns what kind of operation a folded node leaves: what more can be folded depends on it."""
+        if activation_of(node):
+            return ""
+        return "Add" if self._channelwise(node, source) else self._maker.get(source, "")
+
+    def _channelwise(self, node: FlatNode, source: int) -> bool:
+        return len(node.inputs) == 1 and channelwise(node, self.graph.tensors[source].sizes[-1]) is not None
 
     def _alias(self, node: FlatNode, source: int, maker: str) -> None:
         self._at[node.outputs[0]] = self._at[source]

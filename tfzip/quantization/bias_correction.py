@@ -75,8 +75,8 @@ def correct_bias(
 def _reason_to_leave(groups: list[WeightGroup]) -> str:
     if not has_shift(groups[0]):
         return "it has no bias, nor a normalization with an offset"
-    if len(groups) > 1 and any(group.norm is not None for group in groups):
-        return "the layer is called more than once and its results are normalized"
+    if len(groups) > 1 and any(group.in_kernel for group in groups):
+        return "the layer is called more than once and its results are normalized or scaled"
     return ""
 
 

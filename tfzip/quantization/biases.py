@@ -21,4 +21,4 @@ def shift(group: WeightGroup, amount: NDArray[np.float32]) -> None:
         amount: What to add: (channels,).
     """
     variable: Any = group.norm.beta if group.norm is not None else group.bias
-    variable.assign(np.asarray(variable, np.float32) + amount)
+    variable.assign(np.asarray(variable, np.float32) + group.unfolded_bias(amount))

@@ -86,8 +86,8 @@ class Simulation:
     ) -> None:
         groups = tuple(self._groups_of.get(index, ()))
         followers = self._lowering.folded_after(index)
-        norm = groups[-1].norm if groups else None
-        folded = [f for f in followers if norm is None or self.graph.nodes[f].operation is not norm]
+        in_kernel = groups[-1].in_kernel if groups else ()
+        folded = [follower for follower in followers if follower not in in_kernel]
 
         def tail(tensor: Any) -> Any:
             for follower in folded:

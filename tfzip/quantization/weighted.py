@@ -4,13 +4,14 @@ The one table of layers with kernels that LiteRT stores per output channel.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tfzip.graph.channelwise import Channelwise, channelwise
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.graph.lowering import Lowering
 
@@ -38,6 +39,8 @@ class WeightGroup:
         axes: Axes of the kernel that together count output channels, in order, from the end.
         norm: The batch normalization that is folded in, if any.
         nodes: Indices in the graph of the layer and of all that is folded into it, in order.
+        after: The product or sum with a constant that is folded in behind `norm`, if any.
+        in_kernel: Those of them that change kernel and bias: `norm` and `after`.
     """
 
     key: str
@@ -47,6 +50,8 @@ class WeightGroup:
     axes: tuple[int, ...]
     norm: keras.layers.BatchNormalization | None
     nodes: tuple[int, ...]
+    after: Channelwise | None = None
+    in_kernel: tuple[int, ...] = ()
 
     @property
     def bias(self) -> keras.Variable | None:
@@ -55,14 +60,21 @@ class WeightGroup:
         return None if is_first_of_two else getattr(self.layer, "bias", None)
 
     def factor(self) -> NDArray[np.float32] | None:
-        """Returns what the normalization multiplies each output channel by, or `None` without one."""
-        if self.norm is None:
-            return None
-        variance = np.asarray(self.norm.moving_variance, np.float32)
-        inverse = np.asarray(
-            keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))
-        )  # as the converter does
-        return inverse * np.asarray(self.norm.gamma, np.float32) if self.norm.scale else inverse
+        """Returns what each output channel is multiplied by, or `None` if by nothing."""
+        factor = None
+        if self.norm is not None:
+            variance = np.asarray(self.norm.moving_variance, np.float32)
+            factor = np.asarray(
+                keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))
+            )  # as the converter does
+            factor = factor * np.asarray(self.norm.gamma, np.float32) if self.norm.scale else factor
+        if self.after is not None and self.after.factor is not None:
+            factor = (np.ones(self.channels, np.float32) if factor is None else factor) * self._after_factor()
+        return factor
+
+    def _after_factor(self) -> NDArray[np.float32]:
+        given = None if self.after is None else self.after.factor
+        return np.asarray(1.0 if given is None else given, np.float32)
 
     def folded_kernel(self) -> NDArray[np.float32]:
         """Returns the kernel the file holds, in Keras' layout."""
@@ -72,11 +84,19 @@ class WeightGroup:
     def folded_bias(self) -> NDArray[np.float32]:
         """Returns the bias the file holds: (channels,)."""
         bias = np.zeros(self.channels, np.float32) if self.bias is None else np.asarray(self.bias, np.float32)
-        factor = self.factor()
-        if self.norm is None or factor is None:
-            return bias
-        beta = np.asarray(self.norm.beta) if self.norm.center else 0.0
-        return np.asarray((bias - np.asarray(self.norm.moving_mean)) * factor + beta, np.float32)
+        if self.norm is not None:
+            beta = np.asarray(self.norm.beta) if self.norm.center else 0.0
+            normalized = replace(self, after=None).factor()
+            bias = (bias - np.asarray(self.norm.moving_mean)) * normalized + beta
+        bias = bias * self._after_factor()
+        if self.after is not None and self.after.shift is not None:
+            bias = bias + np.asarray(self.after.shift, np.float32)
+        return np.asarray(bias, np.float32)
+
+    def unfolded_bias(self, amount: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns what to add to the layer's shift so that the file's bias grows by `amount`: (channels,)."""
+        outer = self._after_factor()
+        return np.asarray(np.where(outer != 0, amount / np.where(outer != 0, outer, 1), 0.0), np.float32)
 
     def set_folded_kernel(self, folded: NDArray[np.float32]) -> None:
         """Changes the layer's kernel so that the file will hold `folded`; dead channels stay as they are."""
@@ -128,6 +148,9 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
         suffix = f"#{calls[node.path]}" if calls[node.path] > 1 else ""
         followers = lowering.folded_after(index)
         norms = [n.operation for n in (graph.nodes[i] for i in followers) if _is_norm(n)]
+        products = {i: one for i in followers if (one := _channelwise(graph, i)) is not None}
+        after = next(iter(products.values()), None)
+        in_kernel = tuple(i for i in followers if _is_norm(graph.nodes[i]) or i in products)
         names = _KERNELS[type(node.operation).__name__]
         for name, axes in names:
             is_last = (name, axes) == names[-1]
@@ -140,9 +163,16 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
                     axes,
                     norms[0] if norms and is_last else None,
                     (index, *followers) if is_last else (index,),
+                    after if is_last else None,
+                    in_kernel if is_last else (),
                 )
             )
     return groups
+
+
+def _channelwise(graph: FlatGraph, index: int) -> Channelwise | None:
+    node = graph.nodes[index]
+    return channelwise(node, graph.tensors[node.inputs[0]].sizes[-1])
 
 
 def _is_norm(node: FlatNode) -> bool:

@@ -7,6 +7,7 @@ frozen, it is exactly the convolution and the bias of the file.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import keras
@@ -60,20 +61,42 @@ def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Callable[
     def align(values: Any) -> Any:
         return _aligned(layer, values, len(source.tensor.shape))
 
-    if norm is None:
-        return call.emitter.linear(source, Kernel(group, kernel, bias, align), apply)
-    factor = _factor(norm)
-    folded = kernel * group.along_channels(factor)
-    if call.batch_statistics and norm.trainable:
-        stored, _ = call.emitter.weight(group, folded)
+    inner, outer = None if norm is None else _factor(norm), _of_after(group, "factor")
+    factors = [factor for factor in (inner, outer) if factor is not None]
+    if factors:
+        factor = reduce(ops.multiply, factors)
+        kernel = kernel * group.along_channels(factor)
+    if norm is not None and norm.trainable and call.batch_statistics:
+        stored, _ = call.emitter.weight(group, kernel)
         result = apply(source.tensor, ops.cast(stored, source.tensor.dtype))
         alive = ops.where(factor == 0, ops.ones_like(factor), factor)
         result = result / ops.cast(align(alive), result.dtype)
-        return norm(result if bias is None else result + ops.cast(align(bias), result.dtype), training=True)
-    mean = ops.cast(full_precision(norm.moving_mean), "float32")
-    shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
-    bias = ((0.0 if bias is None else bias) - mean) * factor + shift
-    return call.emitter.linear(source, Kernel(group, folded, bias, align), apply)
+        result = result if bias is None else result + ops.cast(align(bias), result.dtype)
+        result = norm(result, training=True)
+        return result if group.after is None else _scaled(group, result, align)
+    if norm is not None:
+        mean = ops.cast(full_precision(norm.moving_mean), "float32")
+        shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
+        bias = ((0.0 if bias is None else bias) - mean) * inner + shift
+    if group.after is not None:
+        bias = _scaled(group, ops.zeros([group.channels]) if bias is None else bias, lambda one: one)
+    return call.emitter.linear(source, Kernel(group, kernel, bias, align), apply)
+
+
+def _scaled(group: WeightGroup, values: Any, align: Callable[[Any], Any]) -> Any:
+    """Returns values after the product or sum that is folded in behind."""
+    factor, shift = _of_after(group, "factor"), _of_after(group, "shift")
+    values = values if factor is None else values * ops.cast(align(factor), values.dtype)
+    return values if shift is None else values + ops.cast(align(shift), values.dtype)
+
+
+def _of_after(group: WeightGroup, name: str) -> Any:
+    """Returns one number per channel, or `None`."""
+    given = getattr(group.after, name, None)
+    if given is None:
+        return None
+    values = full_precision(given) if isinstance(given, keras.Variable) else given
+    return ops.broadcast_to(ops.cast(values, "float32"), [group.channels])
 
 
 def _factor(norm: Any) -> Any:

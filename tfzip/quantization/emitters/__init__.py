@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 from keras import ops
 
 from tfzip.quantization.weighted import WeightGroup
@@ -115,6 +116,10 @@ class Emitter:
         `count` is one number, or an array that broadcasts against the averages.
         """
         return mean
+
+    def hard_swish(self, key: str, source: Value) -> Any:  # noqa: ARG002
+        """Returns `x * relu6(x + 3) / 6`, to be stored on the grid `key`."""
+        return keras.activations.hard_silu(source.tensor)
 
 
 def joined(sets: Sequence[Collection[str]], keys: Collection[str]) -> list[set[str]]:

@@ -15,6 +15,7 @@ from keras import ops
 
 from tfzip.quantization.emitters import Kernel, Sum, Value
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
+from tfzip.quantization.emitters.fixed_point import hard_swish, rounded_twice
 from tfzip.schemes import Range
 
 _FACTOR_BITS = 20
@@ -54,7 +55,8 @@ class IntegerKernels(FakeQuantize):
             return super().rounded(key, total)
         step = self.step(key)
         if total.rounded_twice:
-            return _rounded_twice(total, step) * step
+            wide = [ops.cast(value, "float64") for value in (total.source_step, total.other_step, step)]
+            return rounded_twice(total.integers, wide[0] * wide[1] / wide[2]) * step
         return ops.round(total.integers * (total.source_step * total.other_step / step)) * step
 
     def add(self, key: str, first: Value, second: Value) -> Any:
@@ -97,9 +99,19 @@ class IntegerKernels(FakeQuantize):
         if not self.is_integer(source):
             return super().average(source, mean, count)
         step, zero_point = self.step(source.key), self._zero_point(source.key)
-        stored = ops.round((ops.cast(mean, "float32") / step + zero_point) * count) / count
-        rounded = ops.sign(stored) * ops.floor(ops.abs(stored) + 0.5)
-        return (rounded - zero_point) * step
+        total = ops.cast(ops.round((ops.cast(mean, "float32") / step + zero_point) * count), "int32")
+        whole = ops.cast(count, "int32")  # TensorFlow would turn a quotient of floats into a product
+        rounded = tf.sign(total) * ((2 * tf.abs(total) + whole) // (2 * whole))
+        return (ops.cast(rounded, "float32") - zero_point) * step
+
+    def hard_swish(self, key: str, source: Value) -> Any:
+        """Computes in 16 bits."""
+        if not (
+            self.is_integer(source) and key in self.rows and self.scheme.activations.bits == _XNNPACK_BITS
+        ):
+            return super().hard_swish(key, source)
+        step = self.step(key)
+        return hard_swish(self._integers(source), self.step_of(source), step) * step
 
     def _integers(self, value: Value) -> Any:
         return ops.round(ops.cast(value.tensor, "float32") / self.step_of(value))
@@ -107,17 +119,3 @@ class IntegerKernels(FakeQuantize):
     def _zero_point(self, key: str | None) -> Any:
         low, _ = ops.unstack(self._range(key))
         return ops.round(self.scheme.activations.limits[0] - low / self.step(key))
-
-
-def _rounded_twice(total: Sum, step: Any) -> Any:
-    wide = [ops.cast(value, "float64") for value in (total.source_step, total.other_step, step)]
-    factor = wide[0] * wide[1] / wide[2]
-    exponent = ops.floor(tf.math.log(factor) / tf.math.log(tf.constant(2.0, tf.float64))) + 1
-    mantissa = ops.cast(ops.round(factor / 2.0**exponent * 2.0**31), "int64")
-    right = ops.cast(ops.maximum(-exponent, 0), "int64")
-    left = ops.cast(2.0 ** ops.maximum(exponent, 0), "int64")
-    high = tf.bitwise.right_shift(
-        ops.cast(total.integers, "int64") * left * mantissa + 2**30, tf.constant(31, tf.int64)
-    )
-    half = tf.bitwise.left_shift(tf.ones_like(right), right) // 2
-    return ops.cast(tf.bitwise.right_shift(high + half, right), "float32")

@@ -134,6 +134,6 @@ def _reason_to_leave(groups: list[WeightGroup], scheme: Scheme) -> str:
     if not can_unfold(groups[0]) or is_hybrid_depthwise:
         beside = f" beside {scheme.activations.kind} activations" if is_hybrid_depthwise else ""
         return f"LiteRT has no kernel of {form.bits} bits for {type(groups[0].layer).__name__}{beside}"
-    if len(groups) > 1 and any(group.norm is not None for group in groups):
-        return "the layer is called more than once and its results are normalized"
+    if len(groups) > 1 and any(group.in_kernel for group in groups):
+        return "the layer is called more than once and its results are normalized or scaled"
     return ""
