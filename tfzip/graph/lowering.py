@@ -53,6 +53,7 @@ class Lowering:
         operations: In order of execution.
         node_of: For each operation, the index of the node it belongs to.
         folded: Indices of nodes that became part of another operation.
+        twins: For a folded activation, the nodes that compute the same from the same tensor: one operation.
     """
 
     graph: FlatGraph
@@ -60,6 +61,7 @@ class Lowering:
     operations: list[Operation] = field(default_factory=list)
     node_of: list[int] = field(default_factory=list)
     folded: set[int] = field(default_factory=set)
+    twins: dict[int, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._at: dict[int, Buffer] = {}
@@ -68,7 +70,10 @@ class Lowering:
         self._only_reader = {
             tensor: nodes[0]
             for tensor, nodes in readers.items()
-            if len(nodes) == 1 and tensor not in returned
+            if tensor not in returned and self._are_one(nodes)
+        }
+        self._twin_of = {
+            twin: first for tensor, first in self._only_reader.items() for twin in readers[tensor][1:]
         }
         self._inputs = [Buffer(self._size(tensor), -1, -1) for tensor in self.graph.input_ids()]
         self._at |= dict(zip(self.graph.input_ids(), self._inputs, strict=True))
@@ -121,10 +126,20 @@ class Lowering:
             index = reader
             found.append(index)
 
+    def _are_one(self, nodes: Sequence[int]) -> bool:
+        """Whether nodes that read one tensor are one operation: the converter merges equal activations."""
+        names = {activation_of(self.graph.nodes[index]) for index in nodes}
+        return len(nodes) == 1 or (len(names) == 1 and names <= _FOLDED_ACTIVATIONS)
+
     def _lower(self, index: int, node: FlatNode) -> None:
         kind = type(node.operation).__name__
         source = node.inputs[0] if node.inputs else None
-        if source is None:
+        first = self._twin_of.get(index)
+        if first in self.folded:
+            self.folded.add(index)
+            self.twins.setdefault(first, []).append(index)
+            self._alias(node, self.graph.nodes[first].outputs[0], "")
+        elif source is None:
             self._emit_node(node, kind)
         elif kind in _FREE or (kind in _RESHAPES and source not in self.graph.input_ids()):
             self._alias(node, source, self._maker.get(source, ""))

@@ -113,7 +113,8 @@ class Simulation:
         results = [found] if isinstance(found, Value) else list(found)
         values |= dict(zip(node.outputs, results, strict=True))
         for follower in followers:
-            values[self.graph.nodes[follower].outputs[0]] = results[0]
+            for one in (follower, *self._lowering.twins.get(follower, ())):
+                values[self.graph.nodes[one].outputs[0]] = results[0]
 
 
 def _keys(graph: FlatGraph) -> list[str]:
