@@ -57,13 +57,57 @@ def test_averages_over_windows_and_positions_are_rounded_as_in_the_file(tmp_path
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 4))
     x = keras.layers.BatchNormalization()(inputs)
+    x = keras.layers.AveragePooling2D(3, 1, padding="same")(x)
     x = keras.layers.Activation("hard_sigmoid")(keras.layers.AveragePooling2D(2)(x))
     x = keras.layers.Conv2D(6, 1, activation="silu")(x)
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-    data = np.random.default_rng(0).normal(size=(32, 8, 8, 4)).astype(np.float32)
+    same_to_the_bit(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x)), tmp_path)
+
+
+def same_to_the_bit(model, folder):
+    data = np.random.default_rng(0).normal(size=(32, *model.input_shape[1:])).astype(np.float32)
     simulated = tfzip.quantize(model, "int8", calibration=data)
-    artifact = tfzip.export(simulated.float_model, tmp_path / "model.tflite")
-    assert tfzip.parity(simulated, artifact, data).max_lsb == 0
+    artifact = tfzip.export(simulated.float_model, folder / "model.tflite")
+    report = tfzip.parity(simulated, artifact, data)
+    assert report.max_lsb == 0
+    return report
+
+
+def after_a_convolution(function):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 4))
+    convolved = keras.layers.Conv2D(6, 3, use_bias=False)(inputs)
+    return keras.Model(inputs, keras.layers.Conv2D(3, 1)(function(convolved)))
+
+
+CHANNELS = np.linspace(-2, 3, 6, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + 3.0,
+        lambda x: keras.layers.ReLU()(keras.layers.BatchNormalization()(x) - CHANNELS),
+        lambda x: keras.ops.relu6(keras.ops.multiply(CHANNELS.reshape(1, 1, 1, 6), x)),
+        lambda x: 1.0 - x,
+    ],
+    ids=["sum", "after_normalization", "product", "not_folded"],
+)
+def test_products_and_sums_with_constants_behind_a_kernel_are_those_of_the_file(function, tmp_path):
+    assert same_to_the_bit(after_a_convolution(function), tmp_path).unmatched == ()
+
+
+def test_equal_activations_of_one_tensor_are_one_operation(tmp_path):
+    model = after_a_convolution(
+        lambda x: keras.layers.Add()(
+            [keras.layers.ReLU()(x), keras.layers.MaxPooling2D(1)(keras.ops.relu(x))]
+        )
+    )
+    assert same_to_the_bit(model, tmp_path).unmatched == ()
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0, 30.0])
+def test_hard_swish_is_rounded_as_in_the_file(scale, tmp_path):
+    same_to_the_bit(after_a_convolution(lambda x: keras.layers.Activation("hard_silu")(x * scale)), tmp_path)
 
 
 def test_weights_and_biases_half_way_between_integers_are_those_of_the_simulation(tmp_path):
