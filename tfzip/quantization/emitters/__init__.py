@@ -54,12 +54,14 @@ class Sum:
         source_step: Step of the activation that was read.
         other_step: Step of what it was multiplied by, in a shape that broadcasts against `integers`.
         rounded_twice: Whether LiteRT's own kernel computes it, since XNNPACK has none.
+        zeros: Of a mean: what the zero points of all numbers together add to the sum, as a float.
     """
 
     integers: Any
     source_step: Any
     other_step: Any
     rounded_twice: bool = False
+    zeros: Any = None
 
 
 class Emitter:

@@ -54,9 +54,17 @@ def hard_swish(integers: Any, source_step: Any, step: Any) -> Any:
     return ops.cast(_rounding_shift(product, -exponent), "float32")
 
 
+def floor_log2(values: Any) -> Any:
+    """Returns the largest `e` with `2**e <= values` for positive float32 or float64, exactly, as int32."""
+    is_double = values.dtype == tf.float64
+    bits = tf.bitcast(values, tf.int64 if is_double else tf.int32)
+    places, bias = (52, 1023) if is_double else (23, 127)
+    return ops.cast(tf.bitwise.right_shift(bits, places) - bias, "int32")
+
+
 def _multiplier(factor: Any) -> tuple[Any, Any]:
     """Returns 31 bits of a float64, rounded, and the exponent of the number they are divided by 2**31 in."""
-    exponent = ops.floor(tf.math.log(factor) / tf.math.log(tf.constant(2.0, tf.float64))) + 1
+    exponent = ops.cast(floor_log2(factor) + 1, "float64")
     return ops.round(factor / 2.0**exponent * 2.0**31), exponent
 
 

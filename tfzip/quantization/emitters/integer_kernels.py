@@ -15,7 +15,7 @@ from keras import ops
 
 from tfzip.quantization.emitters import Kernel, Sum, Value
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
-from tfzip.quantization.emitters.fixed_point import hard_swish, rounded_twice
+from tfzip.quantization.emitters.fixed_point import floor_log2, hard_swish, rounded_twice
 from tfzip.schemes import Range
 
 _FACTOR_BITS = 20
@@ -57,7 +57,15 @@ class IntegerKernels(FakeQuantize):
         if total.rounded_twice:
             wide = [ops.cast(value, "float64") for value in (total.source_step, total.other_step, step)]
             return rounded_twice(total.integers, wide[0] * wide[1] / wide[2]) * step
+        if total.zeros is not None:
+            return self._rounded_mean(total, step, self._zero_point(key)) * step
         return ops.round(total.integers * (total.source_step * total.other_step / step)) * step
+
+    def _rounded_mean(self, total: Sum, step: Any, zero_point: Any) -> Any:
+        """Takes the zero points of the input out of the sum, and those of the result in, before rounding."""
+        factor = total.source_step / step * total.other_step
+        opposite = ops.cast(ops.cast(-total.zeros, "float64") * ops.cast(factor, "float64"), "float32")
+        return ops.round((total.integers + total.zeros) * factor + opposite + zero_point) - zero_point
 
     def add(self, key: str, first: Value, second: Value) -> Any:
         """Adds with factors of few bits."""
@@ -65,7 +73,7 @@ class IntegerKernels(FakeQuantize):
             return super().add(key, first, second)
         step = self.step(key)
         factors = [self.step_of(first) / step, self.step_of(second) / step]
-        exponent = ops.floor(tf.math.log(ops.maximum(*factors)) / tf.math.log(2.0))
+        exponent = ops.cast(floor_log2(ops.maximum(*factors)), "float32")
         unit = 2.0 ** (_FACTOR_BITS - exponent)
         total = sum(
             ops.cast(self._integers(value), "int32") * ops.cast(ops.round(factor * unit), "int32")
@@ -83,7 +91,8 @@ class IntegerKernels(FakeQuantize):
         """Multiplies integers."""
         if not (self.is_integer(first) and self.is_integer(second) and key in self.rows):
             return super().multiply(key, first, second)
-        total = self._integers(first) * self._integers(second)
+        numbers = [ops.cast(self._integers(value), "int32") for value in (first, second)]
+        total = ops.cast(numbers[0] * numbers[1], "float32")  # TensorFlow may regroup products of floats
         return Sum(total, self.step_of(first), self.step_of(second))
 
     def mean(self, source: Value, mean: Any, count: int) -> Any:
@@ -92,7 +101,8 @@ class IntegerKernels(FakeQuantize):
             return super().mean(source, mean, count)
         step = self.step(source.key)
         total = ops.round(ops.cast(mean, "float32") / step * count)
-        return Sum(total, step, ops.convert_to_tensor(1 / count, "float32"))
+        zeros = self._zero_point(source.key) * count
+        return Sum(total, step, ops.convert_to_tensor(1 / count, "float32"), zeros=zeros)
 
     def average(self, source: Value, mean: Any, count: Any) -> Any:
         """Divides the sum of the stored integers, zero point included, and rounds away from zero."""
