@@ -35,7 +35,6 @@ INSIDE = {
 
 FOLDED = {
     "einsum_dense": {"stem"},  # as above: what is stored has no bias
-    "lambda": {"stem", "layer/multiply"},  # a product and a sum with constants, folded into a convolution
     "hard_sigmoid": {"stem"},  # the sum with 3 moves into the bias of the convolution
     "rescaling": {"layer/scaled", "layer"},  # folded into the convolution that follows
 }

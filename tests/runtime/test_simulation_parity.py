@@ -88,9 +88,10 @@ CHANNELS = np.linspace(-2, 3, 6, dtype=np.float32)
         lambda x: x + 3.0,
         lambda x: keras.layers.ReLU()(keras.layers.BatchNormalization()(x) - CHANNELS),
         lambda x: keras.ops.relu6(keras.ops.multiply(CHANNELS.reshape(1, 1, 1, 6), x)),
+        lambda x: keras.ops.relu(2.0 * (x + CHANNELS) - 1.0),
         lambda x: 1.0 - x,
     ],
-    ids=["sum", "after_normalization", "product", "not_folded"],
+    ids=["sum", "after_normalization", "product", "several", "not_folded"],
 )
 def test_products_and_sums_with_constants_behind_a_kernel_are_those_of_the_file(function, tmp_path):
     assert same_to_the_bit(after_a_convolution(function), tmp_path).unmatched == ()

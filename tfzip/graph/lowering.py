@@ -28,10 +28,12 @@ _AFFINE = {
     *("Conv1D", "Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "EinsumDense"),
     *("SeparableConv1D", "SeparableConv2D"),
 }
-_WITHOUT_CHANNELWISE = {"EinsumDense"}
+_SCALED = "an operation with a kernel that constants were folded into"
 _ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 _SCALE_AND_SHIFT = {"BatchNormalization", "Normalization", "Rescaling"}
 _FOLDED_ACTIVATIONS = {"relu", "relu6"}
+_TAKE_CONSTANTS = _AFFINE - {"EinsumDense"} | {_SCALED}
+_TAKE_ACTIVATIONS = _AFFINE | _ARITHMETIC | {_SCALED}
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Lowering:
     def __post_init__(self) -> None:
         self._at: dict[int, Buffer] = {}
         self._maker: dict[int, str] = {}
+        formats = {getattr(node.operation, "data_format", "channels_last") for node in self.graph.nodes}
+        self._channels_last = formats == {"channels_last"}
         readers, returned = self.graph.consumers(), set(self.graph.output_ids())
         self._only_reader = {
             tensor: nodes[0]
@@ -162,18 +166,22 @@ class Lowering:
         maker = self._maker.get(source, "")
         if kind == "BatchNormalization":
             return maker in _AFFINE
-        if maker in _AFFINE - _WITHOUT_CHANNELWISE and self._channelwise(node, source):
+        if maker in _TAKE_CONSTANTS and self._channelwise(node, source):
             return True
-        return activation_of(node) in _FOLDED_ACTIVATIONS and (maker in _AFFINE or maker in _ARITHMETIC)
+        return activation_of(node) in _FOLDED_ACTIVATIONS and maker in _TAKE_ACTIVATIONS
 
     def _maker_after(self, node: FlatNode, source: int) -> str:
         """Returns what kind of operation a folded node leaves: what more can be folded depends on it."""
         if activation_of(node):
             return ""
-        return "Add" if self._channelwise(node, source) else self._maker.get(source, "")
+        return _SCALED if self._channelwise(node, source) else self._maker.get(source, "")
 
     def _channelwise(self, node: FlatNode, source: int) -> bool:
-        return len(node.inputs) == 1 and channelwise(node, self.graph.tensors[source].sizes[-1]) is not None
+        return (
+            self._channels_last
+            and len(node.inputs) == 1
+            and channelwise(node, self.graph.tensors[source].sizes[-1]) is not None
+        )
 
     def _alias(self, node: FlatNode, source: int, maker: str) -> None:
         self._at[node.outputs[0]] = self._at[source]

@@ -39,7 +39,7 @@ class WeightGroup:
         axes: Axes of the kernel that together count output channels, in order, from the end.
         norm: The batch normalization that is folded in, if any.
         nodes: Indices in the graph of the layer and of all that is folded into it, in order.
-        after: The product or sum with a constant that is folded in behind `norm`, if any.
+        after: The products and sums with constants that are folded in behind `norm`, in order.
         in_kernel: Those of them that change kernel and bias: `norm` and `after`.
     """
 
@@ -50,7 +50,7 @@ class WeightGroup:
     axes: tuple[int, ...]
     norm: keras.layers.BatchNormalization | None
     nodes: tuple[int, ...]
-    after: Channelwise | None = None
+    after: tuple[Channelwise, ...] = ()
     in_kernel: tuple[int, ...] = ()
 
     @property
@@ -68,13 +68,11 @@ class WeightGroup:
                 keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))
             )  # as the converter does
             factor = factor * np.asarray(self.norm.gamma, np.float32) if self.norm.scale else factor
-        if self.after is not None and self.after.factor is not None:
-            factor = (np.ones(self.channels, np.float32) if factor is None else factor) * self._after_factor()
+        for one in self.after:
+            if one.factor is not None:
+                factor = np.ones(self.channels, np.float32) if factor is None else factor
+                factor = factor * np.asarray(one.factor, np.float32)
         return factor
-
-    def _after_factor(self) -> NDArray[np.float32]:
-        given = None if self.after is None else self.after.factor
-        return np.asarray(1.0 if given is None else given, np.float32)
 
     def folded_kernel(self) -> NDArray[np.float32]:
         """Returns the kernel the file holds, in Keras' layout."""
@@ -86,16 +84,18 @@ class WeightGroup:
         bias = np.zeros(self.channels, np.float32) if self.bias is None else np.asarray(self.bias, np.float32)
         if self.norm is not None:
             beta = np.asarray(self.norm.beta) if self.norm.center else 0.0
-            normalized = replace(self, after=None).factor()
+            normalized = replace(self, after=()).factor()
             bias = (bias - np.asarray(self.norm.moving_mean)) * normalized + beta
-        bias = bias * self._after_factor()
-        if self.after is not None and self.after.shift is not None:
-            bias = bias + np.asarray(self.after.shift, np.float32)
+        for one in self.after:
+            bias = bias if one.factor is None else bias * np.asarray(one.factor, np.float32)
+            bias = bias if one.shift is None else bias + np.asarray(one.shift, np.float32)
         return np.asarray(bias, np.float32)
 
     def unfolded_bias(self, amount: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns what to add to the layer's shift so that the file's bias grows by `amount`: (channels,)."""
-        outer = self._after_factor()
+        outer = replace(self, norm=None).factor()
+        if outer is None:
+            return amount
         return np.asarray(np.where(outer != 0, amount / np.where(outer != 0, outer, 1), 0.0), np.float32)
 
     def set_folded_kernel(self, folded: NDArray[np.float32]) -> None:
@@ -149,7 +149,6 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
         followers = lowering.folded_after(index)
         norms = [n.operation for n in (graph.nodes[i] for i in followers) if _is_norm(n)]
         products = {i: one for i in followers if (one := _channelwise(graph, i)) is not None}
-        after = next(iter(products.values()), None)
         in_kernel = tuple(i for i in followers if _is_norm(graph.nodes[i]) or i in products)
         names = _KERNELS[type(node.operation).__name__]
         for name, axes in names:
@@ -163,7 +162,7 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
                     axes,
                     norms[0] if norms and is_last else None,
                     (index, *followers) if is_last else (index,),
-                    after if is_last else None,
+                    tuple(products.values()) if is_last else (),
                     in_kernel if is_last else (),
                 )
             )

@@ -61,10 +61,12 @@ def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Callable[
     def align(values: Any) -> Any:
         return _aligned(layer, values, len(source.tensor.shape))
 
-    inner, outer = None if norm is None else _factor(norm), _of_after(group, "factor")
-    factors = [factor for factor in (inner, outer) if factor is not None]
+    inner = None if norm is None else _factor(norm)
+    factors = [
+        factor for factor in (inner, *(_constant(one.factor) for one in group.after)) if factor is not None
+    ]
     if factors:
-        factor = reduce(ops.multiply, factors)
+        factor = reduce(ops.multiply, factors, ops.ones([group.channels]))
         kernel = kernel * group.along_channels(factor)
     if norm is not None and norm.trainable and call.batch_statistics:
         stored, _ = call.emitter.weight(group, kernel)
@@ -73,30 +75,30 @@ def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Callable[
         result = result / ops.cast(align(alive), result.dtype)
         result = result if bias is None else result + ops.cast(align(bias), result.dtype)
         result = norm(result, training=True)
-        return result if group.after is None else _scaled(group, result, align)
+        return _scaled(group, result, align)
     if norm is not None:
         mean = ops.cast(full_precision(norm.moving_mean), "float32")
         shift = ops.cast(full_precision(norm.beta), "float32") if norm.center else 0.0
         bias = ((0.0 if bias is None else bias) - mean) * inner + shift
-    if group.after is not None:
+    if group.after:
         bias = _scaled(group, ops.zeros([group.channels]) if bias is None else bias, lambda one: one)
     return call.emitter.linear(source, Kernel(group, kernel, bias, align), apply)
 
 
 def _scaled(group: WeightGroup, values: Any, align: Callable[[Any], Any]) -> Any:
-    """Returns values after the product or sum that is folded in behind."""
-    factor, shift = _of_after(group, "factor"), _of_after(group, "shift")
-    values = values if factor is None else values * ops.cast(align(factor), values.dtype)
-    return values if shift is None else values + ops.cast(align(shift), values.dtype)
+    """Returns values after the products and sums that are folded in behind."""
+    for one in group.after:
+        factor, shift = _constant(one.factor), _constant(one.shift)
+        values = values if factor is None else values * ops.cast(align(factor), values.dtype)
+        values = values if shift is None else values + ops.cast(align(shift), values.dtype)
+    return values
 
 
-def _of_after(group: WeightGroup, name: str) -> Any:
-    """Returns one number per channel, or `None`."""
-    given = getattr(group.after, name, None)
+def _constant(given: Any) -> Any:
+    """Returns numbers along the channels, or one for all, as they are stored now; `None` for none."""
     if given is None:
         return None
-    values = full_precision(given) if isinstance(given, keras.Variable) else given
-    return ops.broadcast_to(ops.cast(values, "float32"), [group.channels])
+    return ops.cast(full_precision(given) if isinstance(given, keras.Variable) else given, "float32")
 
 
 def _factor(norm: Any) -> Any:
