@@ -282,3 +282,17 @@ def test_masks_of_pruning_survive(tmp_path):
     pruning = tfzip.PruningCallback(tfzip.ConstantSchedule(0.5), layers="project")
     model = fitted(pruning, QuantizationCallback("w4a8"))
     assert np.mean(np.asarray(model.get_layer("project").kernel) == 0) == 0.5
+
+
+def test_probabilities_keep_telling_the_loss_what_the_file_rounds_away():
+    """A true class at 1e-4 has a gradient in training, where the file holds 0."""
+    x = np.eye(4, dtype=np.float32)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Softmax()])
+    model.layers[0].set_weights([9 * np.eye(4, dtype=np.float32), np.zeros(4, np.float32)])
+    model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+    wrong = np.array([1, 2, 3, 0])
+    callback = QuantizationCallback("int8", calibration=x)
+    losses = model.fit(x, wrong, batch_size=4, epochs=3, callbacks=[callback], verbose=0).history["loss"]
+    assert losses[0] < 10
+    assert losses[-1] < losses[0] - 0.5
+    assert (tfzip.quantize(model).predict(x, verbose=0) * 256 % 1 == 0).all()

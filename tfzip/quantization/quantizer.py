@@ -121,7 +121,8 @@ class Quantizer:
             return
         values = np.array(list(ranges.values()), np.float32).reshape(-1, 2)
         variable = keras.Variable(values, dtype="float32", trainable=False, name="ranges", aggregation="mean")
-        self._emitter = FakeQuantize(self.scheme, list(ranges), variable, self._clipped)
+        outputs = self.simulation.output_keys
+        self._emitter = FakeQuantize(self.scheme, list(ranges), variable, self._clipped, outputs)
 
     def _clipping(self, record: QuantizationRecord | None) -> dict[str, NDArray[np.float32]]:
         """Returns how much of the magnitude a kernel's grid covers, where that is not all of it."""

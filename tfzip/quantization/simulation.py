@@ -23,6 +23,7 @@ class Simulation:
     Attributes:
         graph: The model's flat graph.
         groups: Its kernels as the file holds them.
+        output_keys: Names of the results that the model returns.
         whole: Paths of what runs as Keras runs it, so that tensors inside are not simulated.
     """
 
@@ -34,6 +35,12 @@ class Simulation:
         for group in self.groups:
             self._groups_of.setdefault(group.nodes[0], []).append(group)
         self._keys = _keys(self.graph)
+        returned = set(self.graph.output_ids())
+        self.output_keys = frozenset(
+            key
+            for key, node in zip(self._keys, self.graph.nodes, strict=True)
+            if returned.intersection(node.outputs)
+        )
         self.whole = tuple(
             node.path
             for index, node in enumerate(self.graph.nodes)

@@ -4,7 +4,7 @@ Inside its range a rounded number has the gradient of the number itself, outside
 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ class FakeQuantize(Emitter):
         ranges: Smallest and largest value of each activation: a float32 variable of (keys, 2).
         clipping: For kernels whose largest integer stands for less than their largest magnitude: that share
             of it, one number per channel.
+        outputs: Keys of the model's outputs. Those on a grid of LiteRT's own, as probabilities are, are left
+            as they are: one that is rounded to 0 would tell the loss nothing.
     """
 
     def __init__(
@@ -35,16 +37,18 @@ class FakeQuantize(Emitter):
         keys: Sequence[str],
         ranges: keras.Variable,
         clipping: Mapping[str, Any],
+        outputs: Collection[str] = (),
     ) -> None:
         self.scheme = scheme
         self.rows = {key: row for row, key in enumerate(keys)}
         self.ranges = ranges
         self.clipping = clipping
+        self.outputs = outputs
 
-    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:  # noqa: ARG002 (the row holds it)
+    def tensor(self, key: str, tensor: Any, fixed: Range | None) -> Any:
         """Rounds an activation; one that was never observed stays as it is."""
         form = self.scheme.activations
-        if form.kind != "int" or key not in self.rows:
+        if form.kind != "int" or key not in self.rows or (fixed is not None and key in self.outputs):
             return tensor
         low, high = ops.unstack(self._range(key))
         rounded = tf.quantization.fake_quant_with_min_max_vars(

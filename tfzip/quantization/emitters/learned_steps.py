@@ -88,7 +88,7 @@ class LearnedSteps(FakeQuantize):
 
     def __init__(self, optimizer: StepOptimizer, model: keras.Model) -> None:
         grids = optimizer.grids
-        super().__init__(grids.scheme, list(grids.rows), grids.ranges, grids.clipping)
+        super().__init__(grids.scheme, list(grids.rows), grids.ranges, grids.clipping, grids.outputs)
         self._optimizer = optimizer
         self._together: list[set[str]] = []
         anchor = min(model.trainable_variables, key=lambda variable: np.prod(variable.shape), default=None)
