@@ -27,7 +27,7 @@ epochs = 2
 batch_size = 128
 scheme = "int8"
 observer = "min_max"
-freeze_statistics = 1
+freeze_statistics = 2
 
 [[steps]]
 step = "export"
@@ -40,7 +40,7 @@ def test_the_step_is_read_with_its_observer(tmp_path):
     head = TINY.partition("[[steps]]")[0]
     recipe = load_recipe(write_recipe(tmp_path / "q.toml", head + QUANTIZE))
     assert recipe.steps[0] == QuantizeStep(
-        epochs=2, batch_size=128, observer=MinMaxObserver(), freeze_statistics=1
+        epochs=2, batch_size=128, observer=MinMaxObserver(), freeze_statistics=2
     )
 
 

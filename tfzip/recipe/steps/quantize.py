@@ -25,6 +25,7 @@ class QuantizeStep(TrainStep):
         freeze_ranges: Epoch from whose begin ranges stay as they are. Defaults to the last third.
         freeze_statistics: Epoch from whose begin batch statistics stay as they are. Defaults to the last
             third.
+        learned_steps: Whether steps of grids are learned (LSQ) instead of chosen again. Defaults to False.
     """
 
     scheme: Literal["int8", "int8_per_tensor", "uint8", "w4a8", "int16x8", "int8_weights", "int4_weights"] = (
@@ -34,6 +35,7 @@ class QuantizeStep(TrainStep):
     start: int = 0
     freeze_ranges: int | None = None
     freeze_statistics: int | None = None
+    learned_steps: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +56,7 @@ class QuantizeStep(TrainStep):
             start=self.start,
             freeze_ranges=self.freeze_ranges,
             freeze_statistics=self.freeze_statistics,
+            learned_steps=self.learned_steps,
         )
         history = fit(model, self, work, [callback])
         model.save(work.folder / MODEL_FILE)
