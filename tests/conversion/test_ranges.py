@@ -21,3 +21,15 @@ def test_an_outlier_widens_the_input_but_no_inner_range(tmp_path):
     assert graph.tensors[graph.inputs[0]].scales[0] == pytest.approx(100 / 255, rel=0.01)
     assert scale_of[0] == pytest.approx(1 / 255, rel=0.05)
     assert scale_of[1] == pytest.approx(100 / 255, rel=0.01)
+
+
+def test_a_minimum_does_not_cut_off_what_others_read_of_its_inputs(tmp_path):
+    keras.utils.set_random_seed(1)
+    x = keras.Input((4, 4, 3))
+    wide, narrow = keras.layers.Conv2D(4, 1)(x), keras.layers.Conv2D(4, 1)(x)
+    least = keras.ops.maximum(keras.ops.minimum(wide, 0.1 * narrow), -0.2)
+    model = keras.Model(x, [least, keras.layers.Conv2D(2, 1)(wide)])
+    data = np.random.default_rng(0).normal(size=(64, 4, 4, 3)).astype(np.float32)
+    artifact = tfzip.export(model, tmp_path / "m.tflite", scheme="int8", calibration=data)
+    report = tfzip.compare(model, artifact, data)
+    assert all(output.cosine > 0.995 for output in report.outputs)

@@ -6,6 +6,8 @@ more calibration data make a file worse.
 
 from collections.abc import Collection, Iterable, Mapping
 
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator as Op
+
 from tfzip.conversion.converters.calibrated import Batch, CalibratedFile
 from tfzip.errors import DataError
 from tfzip.quantization.observers import Observer, TensorStatistics
@@ -41,6 +43,19 @@ def observe_ranges(
             file[index] = observer.range(seen[index], form)
     if masked:
         _soften_masks(file, {index: seen[index] for index in masked if seen[index].minima})
+    _join_compared(file)
+
+
+def _join_compared(file: CalibratedFile) -> None:
+    """Gives what a minimum or maximum reads and makes one range, since LiteRT has one grid for all of it.
+
+    The converter would take that of the result, which cuts off what others read of the inputs.
+    """
+    compared = [{*given, *made} for code, given, made in file.operators() if code in (Op.MINIMUM, Op.MAXIMUM)]
+    for tensors in compared * len(compared):  # one may read what another makes
+        lows, highs = zip(*(file[index] for index in tensors), strict=True)
+        for index in tensors:
+            file[index] = min(lows), max(highs)
 
 
 def _observed(
