@@ -106,6 +106,12 @@ def test_equal_activations_of_one_tensor_are_one_operation(tmp_path):
     assert same_to_the_bit(model, tmp_path).unmatched == ()
 
 
+@pytest.mark.parametrize("pooling", [keras.layers.MaxPooling2D, keras.layers.AveragePooling2D])
+def test_an_activation_behind_pooling_is_part_of_it(pooling, tmp_path):
+    model = after_a_convolution(lambda x: keras.layers.ReLU(6)(pooling(2)(x)))
+    assert same_to_the_bit(model, tmp_path).unmatched == ()
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0, 30.0])
 def test_hard_swish_is_rounded_as_in_the_file(scale, tmp_path):
     same_to_the_bit(after_a_convolution(lambda x: keras.layers.Activation("hard_silu")(x * scale)), tmp_path)

@@ -33,7 +33,7 @@ _ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
 _SCALE_AND_SHIFT = {"BatchNormalization", "Normalization", "Rescaling"}
 _FOLDED_ACTIVATIONS = {"relu", "relu6"}
 _TAKE_CONSTANTS = _AFFINE - {"EinsumDense"} | {_SCALED}
-_TAKE_ACTIVATIONS = _AFFINE | _ARITHMETIC | {_SCALED}
+_TAKE_ACTIVATIONS = _AFFINE | _ARITHMETIC | {_SCALED, "AveragePooling2D", "MaxPooling2D"}
 
 
 @dataclass
