@@ -30,3 +30,12 @@ def test_what_is_not_there_is_not_found(others):
 def test_nothing_and_zeros_have_fingerprints_of_their_own():
     looks = [fingerprint(np.zeros((0, 3))), fingerprint(np.zeros(4))]
     assert nearest(looks, fingerprint(np.zeros((2, 2)))) == 1
+
+
+def test_noise_of_deep_networks_is_borne_where_nothing_else_is_near():
+    values = RNG.normal(size=1000)
+    noisy = values + 0.01 * RNG.normal(size=1000)
+    far, near = fingerprint(RNG.normal(size=1000) * 2), fingerprint(values * 1.02)
+    assert nearest([far, fingerprint(values), fingerprint(values)], fingerprint(noisy)) == 1
+    assert nearest([near, fingerprint(values)], fingerprint(noisy)) is None
+    assert nearest([far], fingerprint(values * 1.1)) is None

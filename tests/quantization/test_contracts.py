@@ -17,8 +17,10 @@ from tfzip.conversion.knowledge import recorded_of
 from tfzip.conversion.trace import fixed_inputs, trace
 from tfzip.graph import walk
 from tfzip.quantization.contracts import contract_of, is_complete, whole
+from tfzip.quantization.fingerprints import probe
 from tfzip.quantization.observers import observers
 from tfzip.quantization.quantizer import Quantizer
+from tfzip.quantization_record import QuantizationRecord
 from tfzip.runtime.simulation_parity import parity
 from tfzip.sandbox import Sandbox
 from tfzip.schemes import get_scheme
@@ -184,3 +186,14 @@ def test_layers_of_other_authors_and_masked_attention_have_no_contract():
     graph = tfzip.flatten(keras.Model(x, y), batch=1)
     assert [contract_of(node) is whole for node in graph.nodes] == [True, True]
     assert not any(is_complete(node) for node in graph.nodes)
+
+
+def test_images_to_recognise_tensors_on_are_smooth_and_fill_their_range():
+    model = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(2, 3)])
+    key = f"input:{model.inputs[0].name}"
+    inputs, _ = probe(model, QuantizationRecord(get_scheme("int8"), {key: (-2.0, 6.0)}))
+    (image,) = inputs.values()
+    assert image.shape == (1, 64, 64, 3)
+    assert -2.0 <= image.min() < -1.0
+    assert 5.0 < image.max() <= 6.0
+    assert np.abs(np.diff(image, axis=1)).max() < 1.0
