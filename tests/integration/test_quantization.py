@@ -213,7 +213,7 @@ x = noise(64, 6, 6, 2)
 with strategy.scope():
     model = small()
     model.compile(keras.optimizers.Adam(0.01), "mse")
-callback = tfzip.QuantizationCallback("int8")
+callback = tfzip.QuantizationCallback("int8", learned_steps=sys.argv[2] == "learned")
 model.fit(x, x[:, 0, 0], batch_size=16, epochs=2, callbacks=[callback], verbose=0)
 artifact = tfzip.export(model, sys.argv[1])
 apart, = steps_apart(model, artifact.path, x).values()
@@ -222,8 +222,9 @@ print(json.dumps({"replicas": strategy.num_replicas_in_sync, "ranges": list(reco
 """
 
 
-def test_two_replicas_train_one_set_of_grids(tmp_path):
-    command = [sys.executable, "-c", _MIRRORED, str(tmp_path / "mirrored.tflite")]
+@pytest.mark.parametrize("steps", ["observed", "learned"])
+def test_two_replicas_train_one_set_of_grids(steps, tmp_path):
+    command = [sys.executable, "-c", _MIRRORED, str(tmp_path / "mirrored.tflite"), steps]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
