@@ -262,8 +262,9 @@ def test_an_activation_that_is_always_zero_has_a_grid_and_a_file(tmp_path):
         (noise(0, 6, 6, 2), "empty|no sample|not one"),
         (noise(8, 5, 5, 2), "shape"),
         (np.full((8, 6, 6, 2), np.nan), "NaN|finite"),
+        (np.zeros((8, 6, 6, 2)), "are 0 everywhere"),
     ],
-    ids=["empty", "shape", "nan"],
+    ids=["empty", "shape", "nan", "constant"],
 )
 def test_calibration_that_does_not_fit_is_refused_and_leaves_the_model_as_it_was(calibration, message):
     with pytest.raises(DataError, match=message):

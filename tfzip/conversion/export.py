@@ -145,7 +145,11 @@ def _export(
     layers = [item.path for item in walk(model)]
     check_layers(scheme, layers)
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder, written_beside(path) as partial:
-        samples = {} if calibration is None else calibration_samples(calibration, fixed_inputs(model, -1))
+        samples = (
+            {}
+            if calibration is None
+            else calibration_samples(calibration, fixed_inputs(model, -1), varied=scheme.needs_calibration)
+        )
         shapes = [array.shape[1:] for array in samples.values()] or shapes_seen(model, record)
         traced = trace(model, Path(folder) / "saved_model", fixed_inputs(model, batch, shapes), scheme)
         job = ConversionJob(

@@ -53,7 +53,7 @@ def quantize(
     copy, scheme, record = copy_with_grids(model, scheme, record)
     quantizer = Quantizer(copy, scheme, record)
     if calibration is not None:
-        samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)))
+        samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)), varied=True)
         quantizer.calibrate(in_batches(samples), observers.get(observer))
     attach_record(copy, quantizer.record())
     return QuantizedModel(copy, quantizer)

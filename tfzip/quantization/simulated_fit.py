@@ -82,7 +82,7 @@ class SimulatedFit:
     def give_batches(self, data: Any) -> None:
         """Takes inputs to choose ranges on, in place of batches of the fit."""
         try:
-            self._batches = list(in_batches(calibration_samples(data, self._inputs)))
+            self._batches = list(in_batches(calibration_samples(data, self._inputs, varied=True)))
         except TfzipError:
             self.leave()
             raise

@@ -17,7 +17,7 @@ MAX_SAMPLES = 512
 
 
 def calibration_samples(
-    data: Any, inputs: Sequence[TensorSpec], limit: int = MAX_SAMPLES
+    data: Any, inputs: Sequence[TensorSpec], limit: int = MAX_SAMPLES, *, varied: bool = False
 ) -> dict[str, Array]:
     """Returns the first samples of a data source, one array for each input.
 
@@ -27,6 +27,7 @@ def calibration_samples(
             A dataset or generator may also yield pairs of inputs and targets.
         inputs: The model's inputs; -1 in a shape allows any size.
         limit: Most samples to take. Defaults to 512.
+        varied: Whether ranges are chosen on the samples: one value everywhere has none. Defaults to False.
 
     Returns:
         Arrays of shape (samples, ...) by input name, in each input's type.
@@ -47,6 +48,12 @@ def calibration_samples(
         raise DataError(
             f"Calibration data must have the same number of samples for every input. Received: {lengths}."
         )
+    for name, array in checked.items() if varied else ():
+        if array.dtype.kind == "f" and array.size > 1 and array.min() == array.max():
+            raise DataError(
+                f"Calibration data for input {name!r} are {array.flat[0]:g} everywhere, which leaves it"
+                " without a range. Give samples as the model will see them."
+            )
     return checked
 
 
