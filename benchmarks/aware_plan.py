@@ -34,7 +34,7 @@ class AwarePlan:
     seed: int = 0
     epochs: int = 5
     images: int = TRAIN_ROWS
-    learning_rate: float = 0.001
+    learning_rate: float = 0.0003
     batch_size: int = 64
 
     @property

@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ KINDS = {
     "mobilenetv2": ("float32", "int8", "tfmot"),
 }
 EPOCHS = {"resnet8": 5, "mobilenetv2": 2}
+FAR_RATE = 0.001  # four bits are further away from the weights there are
 LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
 STEP_KINDS = {
     "keras": ("tfzip", "plain"),
@@ -53,9 +54,12 @@ def main() -> None:
                     name = f"{network}_{kind}_{plan.seed}"
                     if options.again:
                         (work / f"{name}.json").unlink(missing_ok=True)
-                    _part(work, name, plan, lambda p=plan, k=kind: _measured(work, p, k))
+                    own = _for_kind(plan, kind)
+                    _part(work, name, own, lambda p=own, k=kind: _measured(work, p, k))
         rows = [
-            _read(work, f"{network}_{kind}_{plan.seed}", plan) for plan in plans for kind in KINDS[network]
+            _read(work, f"{network}_{kind}_{plan.seed}", _for_kind(plan, kind))
+            for plan in plans
+            for kind in KINDS[network]
         ]
         result["trained"][network] = [row for row in rows if row]
     plan = AwarePlan("resnet8", _data(), epochs=1, images=64 * options.steps)
@@ -87,6 +91,10 @@ def _options() -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace, network: str, seed: int) -> AwarePlan:
     return AwarePlan(network, _data(), seed, options.epochs or EPOCHS[network], options.images)
+
+
+def _for_kind(plan: AwarePlan, kind: str) -> AwarePlan:
+    return replace(plan, learning_rate=FAR_RATE) if kind == "w4a8" else plan
 
 
 def _data() -> str:
