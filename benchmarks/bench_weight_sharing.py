@@ -21,6 +21,7 @@ from tfzip.packing import size_report
 from tfzip.sandbox import Sandbox
 from tfzip.tflite import read
 
+RATE = 0.001
 BAR_SIZE, BAR_POINTS, FLOAT_ACCURACY = 0.5, 0.5, 0.8719
 BEFORE, PLAIN = "int8, as published", "int8, float training"
 OURS = ("tfzip", "tfzip, a codebook for each channel")
@@ -32,7 +33,7 @@ def main() -> None:
     options = _options()
     model = str(data_file("resnet8_cifar10.keras"))
     plans = [
-        AwarePlan("resnet8", str(data_file("cifar10.npz")), seed, options.epochs, options.images)
+        AwarePlan("resnet8", str(data_file("cifar10.npz")), seed, options.epochs, options.images, RATE)
         for seed in range(options.seeds)
     ]
     x, y = plans[0].test_rows()
