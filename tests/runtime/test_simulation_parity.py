@@ -112,6 +112,12 @@ def test_an_activation_behind_pooling_is_part_of_it(pooling, tmp_path):
     assert same_to_the_bit(model, tmp_path).unmatched == ()
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_bilinear_means_are_rounded_as_in_the_file(size, tmp_path):
+    up = keras.layers.UpSampling2D(size, interpolation="bilinear")
+    assert same_to_the_bit(after_a_convolution(up), tmp_path).unmatched == ()
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0, 30.0])
 def test_hard_swish_is_rounded_as_in_the_file(scale, tmp_path):
     same_to_the_bit(after_a_convolution(lambda x: keras.layers.Activation("hard_silu")(x * scale)), tmp_path)

@@ -11,7 +11,8 @@ from tfzip.quantization.emitters import Value
 
 _POOLINGS = [f"MaxPooling{n}D" for n in (1, 2, 3)]
 _GLOBAL = [f"GlobalMaxPooling{n}D" for n in (1, 2, 3)]
-_GEOMETRY = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)]
+_GEOMETRY = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)]
+_REPEATED = ("UpSampling1D", "UpSampling3D")
 _DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
 _NOISE = ("GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity", "Masking", "StopGradient")
 _SHAPES = (
@@ -35,15 +36,14 @@ _SHAPES = (
         "BroadcastTo",
         "Flip",
         "Roll",
-        "Resize",
         "Max",
         "Cast",
     ),
-    *("Resizing", "DepthToSpace", "SpaceToDepth", "Take", "Unstack", "Copy", "ConvertToTensor"),
+    *("DepthToSpace", "SpaceToDepth", "Take", "Unstack", "Copy", "ConvertToTensor"),
 )
 
 
-@contract(*_POOLINGS, *_GLOBAL, *_GEOMETRY, *_DROPOUTS, *_NOISE, *_SHAPES)
+@contract(*_POOLINGS, *_GLOBAL, *_GEOMETRY, *_REPEATED, *_DROPOUTS, *_NOISE, *_SHAPES)
 def same_scale(call: Call) -> Sequence[Value]:
     """One input, any number of results."""
     results: list[Any] = keras.tree.flatten(call.run())
@@ -61,3 +61,12 @@ def one_grid_for_all(call: Call) -> Value:
     result = call.compute([value.tensor for value in values])
     free = next((value for value in values if value.key is not None and not value.fixed), None)
     return call.result(result) if free is None else call.passed_on(result, free)
+
+
+@contract("UpSampling2D", "Resizing", "Resize")
+def resized(call: Call) -> Value | Sequence[Value]:
+    """Numbers that are chosen, or means of four neighbours that are rounded to the grid."""
+    if getattr(call.layer, "interpolation", "nearest") != "bilinear" or call.inputs[0].key is None:
+        return same_scale(call)
+    means = call.emitter.interpolate(call.inputs[0], lambda tensor: call.compute([tensor]))
+    return call.passed_on(means)

@@ -119,6 +119,10 @@ class Emitter:
         """
         return mean
 
+    def interpolate(self, source: Value, function: Callable[[Any], Any]) -> Any:
+        """Returns what a function makes of an activation by weighted means, on the same grid."""
+        return function(source.tensor)
+
     def hard_swish(self, key: str, source: Value) -> Any:  # noqa: ARG002
         """Returns `x * relu6(x + 3) / 6`, to be stored on the grid `key`."""
         return keras.activations.hard_silu(source.tensor)

@@ -114,6 +114,13 @@ class IntegerKernels(FakeQuantize):
         rounded = tf.sign(total) * ((2 * tf.abs(total) + whole) // (2 * whole))
         return (ops.cast(rounded, "float32") - zero_point) * step
 
+    def interpolate(self, source: Value, function: Callable[[Any], Any]) -> Any:
+        """Interpolates integers and rounds halves up."""
+        if not self.is_integer(source):
+            return super().interpolate(source, function)
+        means = ops.cast(function(ops.cast(self._integers(source), source.tensor.dtype)), "float32")
+        return ops.floor(means + 0.5) * self.step_of(source)
+
     def hard_swish(self, key: str, source: Value) -> Any:
         """Computes in 16 bits."""
         if not (
