@@ -79,7 +79,8 @@ def after_a_convolution(function):
     return keras.Model(inputs, keras.layers.Conv2D(3, 1)(function(convolved)))
 
 
-CHANNELS = np.linspace(-2, 3, 6, dtype=np.float32)
+CHANNELS = np.linspace(-2, 3, 6, dtype=np.float32)  # one of them is 0
+PLACES = np.linspace(1, 2, 216, dtype=np.float32)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +91,42 @@ CHANNELS = np.linspace(-2, 3, 6, dtype=np.float32)
         lambda x: keras.ops.relu6(keras.ops.multiply(CHANNELS.reshape(1, 1, 1, 6), x)),
         lambda x: keras.ops.relu(2.0 * (x + CHANNELS) - 1.0),
         lambda x: 1.0 - x,
+        lambda x: x * CHANNELS.reshape(6, 1),
+        lambda x: keras.layers.MaxPooling2D(1)(x) * 0.37 + CHANNELS,
+        lambda x: keras.layers.Reshape((6, 6, 6))(keras.layers.Flatten()(x) * PLACES),
     ],
-    ids=["sum", "after_normalization", "product", "several", "not_folded"],
+    ids=[
+        "sum",
+        "after_normalization",
+        "product",
+        "several",
+        "from_a_constant",
+        "along_rows",
+        "behind_no_kernel",
+        "flat",
+    ],
 )
 def test_products_and_sums_with_constants_behind_a_kernel_are_those_of_the_file(function, tmp_path):
     assert same_to_the_bit(after_a_convolution(function), tmp_path).unmatched == ()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (keras.layers.Dense(6), (5,)),
+        (keras.layers.Dense(6), (4, 5)),
+        (keras.layers.Conv1D(6, 3), (8, 4)),
+        (keras.layers.DepthwiseConv2D(3), (6, 6, 6)),
+        (keras.layers.SeparableConv2D(6, 3), (6, 6, 3)),
+        (keras.layers.Conv2DTranspose(6, 2, 2), (4, 4, 3)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_constants_are_folded_into_every_kind_of_kernel(layer, shape, tmp_path):
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input(shape)
+    outputs = keras.layers.Dense(2)(keras.ops.relu(layer(inputs) * CHANNELS + CHANNELS[::-1]))
+    assert same_to_the_bit(keras.Model(inputs, outputs), tmp_path).unmatched == ()
 
 
 def test_equal_activations_of_one_tensor_are_one_operation(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from tfzip.graph.arena import Buffer
-from tfzip.graph.channelwise import channelwise
+from tfzip.graph.channelwise import Channelwise, channelwise
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.graph.litert_steps import Step, inner_sizes, steps_of_activation, steps_of_layer
 from tfzip.graph.padding import is_same_padding
@@ -55,6 +55,7 @@ class Lowering:
         operations: In order of execution.
         node_of: For each operation, the index of the node it belongs to.
         folded: Indices of nodes that became part of another operation.
+        constants: For a folded product or sum with a constant, what it does.
         twins: For a folded activation, the nodes that compute the same from the same tensor: one operation.
     """
 
@@ -63,6 +64,7 @@ class Lowering:
     operations: list[Operation] = field(default_factory=list)
     node_of: list[int] = field(default_factory=list)
     folded: set[int] = field(default_factory=set)
+    constants: dict[int, Channelwise] = field(default_factory=dict)
     twins: dict[int, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -149,7 +151,7 @@ class Lowering:
             self._alias(node, source, self._maker.get(source, ""))
         elif self._is_folded(index, node, source):
             self.folded.add(index)
-            self._alias(node, source, self._maker_after(node, source))
+            self._alias(node, source, self._maker_after(index, source))
         else:
             self._emit_node(node, kind)
 
@@ -166,22 +168,18 @@ class Lowering:
         maker = self._maker.get(source, "")
         if kind == "BatchNormalization":
             return maker in _AFFINE
-        if maker in _TAKE_CONSTANTS and self._channelwise(node, source):
-            return True
+        if maker in _TAKE_CONSTANTS and self._channels_last:
+            constant = channelwise(node, self.graph.tensors[source].sizes)
+            if constant is not None:
+                self.constants[index] = constant
+                return True
         return activation_of(node) in _FOLDED_ACTIVATIONS and maker in _TAKE_ACTIVATIONS
 
-    def _maker_after(self, node: FlatNode, source: int) -> str:
+    def _maker_after(self, index: int, source: int) -> str:
         """Returns what kind of operation a folded node leaves: what more can be folded depends on it."""
-        if activation_of(node):
+        if activation_of(self.graph.nodes[index]):
             return ""
-        return _SCALED if self._channelwise(node, source) else self._maker.get(source, "")
-
-    def _channelwise(self, node: FlatNode, source: int) -> bool:
-        return (
-            self._channels_last
-            and len(node.inputs) == 1
-            and channelwise(node, self.graph.tensors[source].sizes[-1]) is not None
-        )
+        return _SCALED if index in self.constants else self._maker.get(source, "")
 
     def _alias(self, node: FlatNode, source: int, maker: str) -> None:
         self._at[node.outputs[0]] = self._at[source]
@@ -245,4 +243,11 @@ def activation_of(node: FlatNode) -> str:
     return _OPS.get(type(operation).__name__, "")
 
 
-_OPS = {"Relu": "relu", "Relu6": "relu6", "Silu": "silu", "HardSigmoid": "hard_sigmoid", "Softmax": "softmax"}
+_OPS = {
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Silu": "silu",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "Softmax": "softmax",
+}

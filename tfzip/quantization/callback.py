@@ -23,9 +23,9 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
     again and carries the grids, which `export` uses and `quantize` simulates.
 
     Ranges of activations are chosen by an observer on the first batches, and again at growing distances and
-    at each epoch's begin, until they are frozen: on values as a train step sees them, in the end on values as
-    the file sees them. Batch normalization first learns from the batch as in any
-    training; once frozen, it is exactly the multiplication that the file has.
+    at each epoch's begin, until they are frozen: on values as a train step sees them, in the end as the file
+    sees them. Batch normalization first learns from the batch as in any training; once frozen, it is exactly
+    the multiplication that the file has.
 
     The state is in the model: a checkpoint written while training, `.keras` or weights alone, holds the
     grids, and a fit that `keras.callbacks.BackupAndRestore` resumes goes on with them.

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.graph.channelwise import Channelwise, channelwise
+from tfzip.graph.channelwise import Channelwise
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.graph.lowering import Lowering
 
@@ -64,9 +64,8 @@ class WeightGroup:
         factor = None
         if self.norm is not None:
             variance = np.asarray(self.norm.moving_variance, np.float32)
-            factor = np.asarray(
-                keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))
-            )  # as the converter does
+            root = keras.ops.rsqrt(variance + np.float32(self.norm.epsilon))  # as the converter does
+            factor = np.asarray(root)
             factor = factor * np.asarray(self.norm.gamma, np.float32) if self.norm.scale else factor
         for one in self.after:
             if one.factor is not None:
@@ -148,8 +147,8 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
         suffix = f"#{calls[node.path]}" if calls[node.path] > 1 else ""
         followers = lowering.folded_after(index)
         norms = [n.operation for n in (graph.nodes[i] for i in followers) if _is_norm(n)]
-        products = {i: one for i in followers if (one := _channelwise(graph, i)) is not None}
-        in_kernel = tuple(i for i in followers if _is_norm(graph.nodes[i]) or i in products)
+        after = tuple(lowering.constants[i] for i in followers if i in lowering.constants)
+        in_kernel = tuple(i for i in followers if _is_norm(graph.nodes[i]) or i in lowering.constants)
         names = _KERNELS[type(node.operation).__name__]
         for name, axes in names:
             is_last = (name, axes) == names[-1]
@@ -162,16 +161,11 @@ def weight_groups(graph: FlatGraph) -> list[WeightGroup]:
                     axes,
                     norms[0] if norms and is_last else None,
                     (index, *followers) if is_last else (index,),
-                    tuple(products.values()) if is_last else (),
+                    after if is_last else (),
                     in_kernel if is_last else (),
                 )
             )
     return groups
-
-
-def _channelwise(graph: FlatGraph, index: int) -> Channelwise | None:
-    node = graph.nodes[index]
-    return channelwise(node, graph.tensors[node.inputs[0]].sizes[-1])
 
 
 def _is_norm(node: FlatNode) -> bool:

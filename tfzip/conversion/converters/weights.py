@@ -207,7 +207,7 @@ def _grid(floats: Floats, plan: WeightPlan, axis: int | None) -> tuple[Floats, i
     if form.bits < _FULL_BITS:
         return least_squares_scales(rows, form), 0
     largest = np.abs(rows).max(axis=1).astype(np.float64)
-    return np.where(largest > 0, largest / high, 1.0).astype(np.float32), 0
+    return (np.where(largest > 0, largest, 1.0) / high).astype(np.float32), 0  # as simulated
 
 
 def _write_bias(model: FileModel, one: _Weighted, floats: Any) -> None:

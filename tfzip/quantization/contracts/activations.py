@@ -51,7 +51,7 @@ def _named(call: Call, source: Value, name: str, function: Any) -> Value:
     if source.key is not None and name in ("silu", "swish"):
         gate = call.emit("sigmoid", ops.sigmoid(source.tensor), PROBABILITY)
         return call.result(call.emitter.multiply(call.key, source, gate))
-    if source.key is not None and name in ("hard_silu", "hard_swish", "hardsilu"):
+    if source.key is not None and name in ("hard_silu", "hard_swish"):
         return call.result(call.emitter.hard_swish(call.key, source))
     if source.key is not None and name == "hard_sigmoid":
         return _hard_sigmoid(call, source)

@@ -11,8 +11,10 @@ from tfzip.quantization.emitters import Value
 
 _POOLINGS = [f"MaxPooling{n}D" for n in (1, 2, 3)]
 _GLOBAL = [f"GlobalMaxPooling{n}D" for n in (1, 2, 3)]
-_GEOMETRY = [f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)]
-_REPEATED = ("UpSampling1D", "UpSampling3D")
+_GEOMETRY = (
+    *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping") for n in (1, 2, 3)),
+    *("UpSampling1D", "UpSampling3D"),
+)
 _DROPOUTS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout")
 _NOISE = ("GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity", "Masking", "StopGradient")
 _SHAPES = (
@@ -43,7 +45,7 @@ _SHAPES = (
 )
 
 
-@contract(*_POOLINGS, *_GLOBAL, *_GEOMETRY, *_REPEATED, *_DROPOUTS, *_NOISE, *_SHAPES)
+@contract(*_POOLINGS, *_GLOBAL, *_GEOMETRY, *_DROPOUTS, *_NOISE, *_SHAPES)
 def same_scale(call: Call) -> Sequence[Value]:
     """One input, any number of results."""
     results: list[Any] = keras.tree.flatten(call.run())

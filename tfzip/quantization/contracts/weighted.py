@@ -61,12 +61,11 @@ def _with_kernel(call: Call, group: WeightGroup, source: Value, apply: Callable[
     def align(values: Any) -> Any:
         return _aligned(layer, values, len(source.tensor.shape))
 
-    inner = None if norm is None else _factor(norm)
-    factors = [
-        factor for factor in (inner, *(_constant(one.factor) for one in group.after)) if factor is not None
-    ]
-    if factors:
-        factor = reduce(ops.multiply, factors, ops.ones([group.channels]))
+    inner = ops.ones([group.channels]) if norm is None else _factor(norm)
+    factor = reduce(
+        ops.multiply, (_constant(one.factor) for one in group.after if one.factor is not None), inner
+    )
+    if group.in_kernel:
         kernel = kernel * group.along_channels(factor)
     if norm is not None and norm.trainable and call.batch_statistics:
         stored, _ = call.emitter.weight(group, kernel)

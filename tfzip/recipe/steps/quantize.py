@@ -22,7 +22,7 @@ class QuantizeStep(TrainStep):
         scheme: What to train for. Defaults to `"int8"`.
         observer: How ranges of activations are chosen. Defaults to percentile.
         start: Epoch from whose begin the model is simulated. Defaults to 0.
-        freeze_ranges: Epoch from whose begin ranges stay as they are. Defaults to the last third.
+        freeze_ranges: Epoch at whose begin ranges are chosen for the last time. Defaults to the last third.
         freeze_statistics: Epoch from whose begin batch statistics stay as they are. Defaults to the last
             third.
         learned_steps: Whether steps of grids are learned (LSQ) instead of chosen again. Defaults to False.
