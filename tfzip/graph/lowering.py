@@ -70,6 +70,7 @@ class Lowering:
     def __post_init__(self) -> None:
         self._at: dict[int, Buffer] = {}
         self._maker: dict[int, str] = {}
+        self._passed_on: set[int] = set()
         formats = {getattr(node.operation, "data_format", "channels_last") for node in self.graph.nodes}
         self._channels_last = formats == {"channels_last"}
         readers, returned = self.graph.consumers(), set(self.graph.output_ids())
@@ -149,6 +150,7 @@ class Lowering:
             self._emit_node(node, kind)
         elif kind in _FREE or (kind in _RESHAPES and source not in self.graph.input_ids()):
             self._alias(node, source, self._maker.get(source, ""))
+            self._passed_on.add(node.outputs[0])
         elif self._is_folded(index, node, source):
             self.folded.add(index)
             self._alias(node, source, self._maker_after(index, source))
@@ -166,9 +168,10 @@ class Lowering:
         if self._only_reader.get(source) != index:
             return False
         maker = self._maker.get(source, "")
+        is_next = source not in self._passed_on
         if kind == "BatchNormalization":
-            return maker in _AFFINE
-        if maker in _TAKE_CONSTANTS and self._channels_last:
+            return is_next and maker in _AFFINE
+        if is_next and maker in _TAKE_CONSTANTS and self._channels_last:
             constant = channelwise(node, self.graph.tensors[source].sizes)
             if constant is not None:
                 self.constants[index] = constant
