@@ -92,7 +92,8 @@ def test_under_gradient_descent_a_value_moves_by_the_mean_gradient_of_its_member
     x, y = rng.normal(size=(16, 40)).astype(np.float32), rng.normal(size=(16, 3)).astype(np.float32)
     model.get_layer("head").kernel.assign(tfzip.cluster(model, 4, per_channel=True).get_layer("head").kernel)
     before = np.asarray(model.get_layer("head").kernel, np.float64)
-    model.fit(x, y, batch_size=16, callbacks=[ClusteringCallback(4, per_channel=True)], verbose=0)
+    callback = ClusteringCallback(4, per_channel=True, freeze_codes=0)
+    model.fit(x, y, batch_size=16, callbacks=[callback], verbose=0)
     after = np.asarray(model.get_layer("head").kernel)
     gradient = 2 * x.T @ (x @ before - y) / y.size
     for channel in range(3):
@@ -100,6 +101,44 @@ def test_under_gradient_descent_a_value_moves_by_the_mean_gradient_of_its_member
             members = before[:, channel] == value
             expected = value - 0.1 * gradient[members, channel].mean()
             np.testing.assert_allclose(after[members, channel], expected, rtol=1e-4)
+
+
+def test_moving_codes_are_one_round_of_k_means_on_weights_trained_straight_through():
+    """Two steps on a linear model beside a loop that keeps the weights that are not shared."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(3, use_bias=False, name="head")])
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(16, 40)).astype(np.float32), rng.normal(size=(16, 3)).astype(np.float32)
+    whole = np.asarray(model.get_layer("head").kernel, np.float64)
+    shared = np.asarray(tfzip.cluster(model, 4, per_channel=True).get_layer("head").kernel, np.float64)
+    changed = 0
+    for _ in range(2):
+        whole -= 0.5 * 2 * x.T @ (x @ shared - y) / y.size
+        for channel, weights in enumerate(whole.T):
+            members = [shared[:, channel] == value for value in np.unique(shared[:, channel])]
+            means = np.sort([weights[own].mean() for own in members])
+            code = np.abs(weights[:, None] - means).argmin(axis=1)
+            shared[:, channel] = [weights[code == own].mean() for own in code]
+            changed += sum(len(np.unique(code[own])) > 1 for own in members)
+    callback = ClusteringCallback(4, per_channel=True)
+    model.fit(x, y, batch_size=16, epochs=2, callbacks=[callback], verbose=0)
+    np.testing.assert_allclose(model.get_layer("head").kernel, shared, rtol=1e-4, atol=1e-6)
+    assert changed
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_weights_change_their_codes_until_these_freeze(per_channel):
+    watch = Watch()
+    callback = ClusteringCallback(8, per_channel=per_channel, freeze_codes=2)
+    fitted(callback, watch, model=compiled(network(), keras.optimizers.Adam(1e-2)), epochs=4)
+
+    def partitions(batches):
+        rows = [watch.kernels[batch]["head"] for batch in batches]
+        return {np.unique(row, return_inverse=True)[1].tobytes() for found in rows for row in found[:1]}
+
+    assert len(partitions(range(12))) > 6
+    assert len(partitions(range(12, 24))) <= 2  # values of one channel may come to change places
 
 
 def test_zeros_of_a_pruned_model_stay_exactly_where_they_are():

@@ -12,7 +12,13 @@ from tfzip.quantization.clustering.assign import (
 )
 from tfzip.quantization.clustering.centroids import INITIALIZATIONS, choose_centroids, nearest
 from tfzip.quantization.clustering.rows import Rows
-from tfzip.quantization.clustering.sharing import fitted_scales, shared_by_channel, shared_by_kernel
+from tfzip.quantization.clustering.sharing import (
+    fitted_scales,
+    reassigned_by_channel,
+    reassigned_by_kernel,
+    shared_by_channel,
+    shared_by_kernel,
+)
 
 RNG = np.random.default_rng(5)
 ROWS = RNG.normal(size=(6, 50)).astype(np.float32) * np.geomspace(0.1, 3, 6, dtype=np.float32)[:, None]
@@ -129,6 +135,31 @@ def test_one_codebook_serves_a_kernel_up_to_the_scales_of_channels(clusters, zer
     integers = np.rint(shared / np.abs(shared).max(axis=1, keepdims=True) * 127)
     assert len(np.unique(integers)) <= clusters
     np.testing.assert_array_equal(shared == 0, rows == 0)
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.4])
+def test_weights_take_the_code_that_is_nearest(zeros):
+    rows = np.where(RNG.random(ROWS.shape) < zeros, 0, ROWS).astype(np.float32)
+    index = assign_by_kernel(rows, 8, ONES, spare=True)
+    moved = np.where(rows, rows + RNG.normal(size=rows.shape) * 0.1, 0).astype(np.float32)
+    scales, codes = map(np.asarray, fitted_scales(moved, index, 8))
+    used = np.unique(index[index >= 0])
+    found = np.asarray(reassigned_by_kernel(moved, index, 8))
+    values = np.sort(codes)[found]
+    nearest = np.abs((moved / scales)[..., None] - codes[used]).min(axis=-1)
+    forced = (moved != 0) & (np.abs(values - moved / scales) > nearest + 1e-5)  # to have an outermost one
+    assert forced.sum(axis=1).max() <= 1
+    np.testing.assert_array_equal(found < 0, moved == 0)
+    assert ((found == 0) | (found == 7)).any(axis=1).all()
+    assert len(np.unique(found[found >= 0])) <= len(used) == 7  # the spare code stays one
+    by_channel = assign_by_channel(rows, 8)
+    found = np.asarray(reassigned_by_channel(moved, by_channel, 8))
+    for row, before, after in zip(moved, by_channel, found, strict=True):
+        means = np.sort([row[before == code].mean() for code in np.unique(before[before >= 0])])
+        alive = row != 0
+        expected = np.abs(row[alive, None] - means).argmin(axis=1)
+        ranks = [np.unique(codes, return_inverse=True)[1] for codes in (after[alive], expected)]
+        np.testing.assert_array_equal(*ranks)
 
 
 def test_shared_rows_do_not_drift():

@@ -101,11 +101,11 @@ class Crash(keras.callbacks.Callback):
 @pytest.mark.parametrize("clustering_first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_fit_that_resumes_goes_on_with_its_codes(tmp_path, clustering_first):
     def callbacks():
-        pair = [ClusteringCallback(8), keras.callbacks.BackupAndRestore(tmp_path / "backup")]
+        pair = [ClusteringCallback(8, freeze_codes=0), keras.callbacks.BackupAndRestore(tmp_path / "backup")]
         return pair if clustering_first else pair[::-1]
 
     whole = clustered_fit(
-        compiled(network(), jit_compile=False), ClusteringCallback(8), epochs=3, shuffle=False
+        compiled(network(), jit_compile=False), ClusteringCallback(8, freeze_codes=0), epochs=3, shuffle=False
     )
     with pytest.raises(RuntimeError, match="power cut"):
         clustered_fit(compiled(network(), jit_compile=False), *callbacks(), Crash(), epochs=3, shuffle=False)

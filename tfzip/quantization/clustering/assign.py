@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.quantization.clustering.centroids import choose_centroids, nearest
-from tfzip.quantization.clustering.sharing import fitted_scales
+from tfzip.quantization.clustering.sharing import fitted_scales, nearest_codes
 
 Matrix = NDArray[np.float32]
 Index = NDArray[np.int32]
@@ -57,35 +57,12 @@ def assign_by_kernel(
     units = largest(rows, signs)
     codes = choose_centroids((rows / units)[alive], count, pinned=(-1.0, 1.0), **options)
     for _ in range(_ROUNDS):
-        index = nearest_codes(rows, units, codes, clusters, alive)
+        index = _nearest_of(rows, units, codes, clusters)
         scales, found = map(np.asarray, fitted_scales(rows, index, clusters))
         units = np.where(scales != 0, scales, 1.0).astype(np.float32)
         used = np.union1d([0, clusters - 1], index[alive])
         codes = np.unique(found[used])
-    return nearest_codes(rows, units, codes, clusters, alive)
-
-
-def nearest_codes(
-    rows: Matrix, units: Matrix, codes: NDArray[Any], clusters: int, alive: NDArray[np.bool_]
-) -> Index:
-    """Returns the nearest code of each weight, with one of the outermost in each channel.
-
-    Args:
-        rows: Weights: (channels, weights of a channel).
-        units: Scale of each channel: (channels, 1).
-        codes: Ascending, from -1 to 1.
-        clusters: Number of codes; the highest one is numbered `clusters - 1`.
-        alive: What is not zero for good.
-    """
-    relative = np.asarray(rows / units, np.float32)
-    index = nearest(relative, codes)
-    index[index == len(codes) - 1] = clusters - 1
-    top = np.where(alive, np.abs(relative), 0.0).argmax(axis=1)
-    channel = np.arange(len(rows))
-    without = ~(alive & ((index == 0) | (index == clusters - 1))).any(axis=1)
-    index[channel[without], top[without]] = np.where(relative[channel, top] > 0, clusters - 1, 0)[without]
-    index[~alive] = -1
-    return index
+    return _nearest_of(rows, units, codes, clusters)
 
 
 def recover_by_channel(rows: Matrix, clusters: int, *, spare: bool = False) -> Index | None:
@@ -110,7 +87,7 @@ def recover_by_kernel(rows: Matrix, clusters: int, signs: Matrix, *, spare: bool
     inner = codes[np.abs(np.abs(codes) - 1.0) > _SAME]
     if len(inner) + 2 + int(spare or not alive.all()) > clusters:
         return None
-    return nearest_codes(rows, units, np.concatenate([[-1.0], inner, [1.0]]), clusters, alive)
+    return _nearest_of(rows, units, np.concatenate([[-1.0], inner, [1.0]]), clusters)
 
 
 def largest(rows: Matrix, signs: Matrix) -> Matrix:
@@ -118,3 +95,10 @@ def largest(rows: Matrix, signs: Matrix) -> Matrix:
     magnitude = np.abs(rows).max(axis=1)
     found = np.where(magnitude > 0, magnitude, 1.0) * np.where(signs < 0, -1.0, 1.0)
     return np.asarray(found[:, np.newaxis], np.float32)
+
+
+def _nearest_of(rows: Matrix, units: Matrix, codes: NDArray[Any], clusters: int) -> Index:
+    """Returns `nearest_codes` of weights that are not zero, numbered so that the highest is the last."""
+    unused = np.full(clusters - len(codes), -1.0)
+    ascending = np.concatenate([unused, codes]).astype(np.float32)
+    return np.array(nearest_codes(rows, units, ascending, rows != 0))

@@ -18,10 +18,12 @@ from tfzip.quantization.clustering.summary import ClusteringSummary, KernelCodes
 class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Lets the weights of a kernel share a few values, and trains the values while `fit` runs.
 
-    Codes are assigned by k-means when the start epoch begins, and stay with their weights, as in Han et al.
-    2016, "Deep Compression". From then on a constraint on the kernel, which the optimizer applies inside the
-    compiled step, makes weights with one code equal: a code moves by the mean of its members' updates (the
-    paper sums their gradients). Zeros stay exactly zero and count as one of the values.
+    Codes are assigned by k-means when the start epoch begins. From then on a constraint on the kernel, which
+    the optimizer applies inside the compiled step, makes weights with one code equal: a code moves by the
+    mean of its members' updates (Han et al. 2016, "Deep Compression", sum their gradients). How far each
+    weight would have gone beyond that is remembered, and a weight that comes nearer to another code takes
+    it, which is one round of k-means in each step. From `freeze_codes` on weights stay with their codes, as
+    in the paper. Zeros stay exactly zero and count as one of the values.
 
     By default a kernel has one codebook and each output channel a scale: every weight is one of at most
     `clusters` codes in [-1, 1] times its channel's scale. That is what survives in an integer file, where
@@ -32,13 +34,15 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
     A smaller file is what `tfzip.pack` makes of it; on the device the file is as large as any other.
 
     The state is in the model: equal weights share a code. A fit that `keras.callbacks.BackupAndRestore`
-    resumes, and a second fit, go on with the same codes.
+    resumes, and a second fit, go on with the same codes; what was remembered of each weight begins anew.
 
     Args:
         clusters: The most different values of a codebook, zero included, from 3 to 256. Defaults to 16.
         per_channel: Whether each output channel has a codebook of its own. Defaults to False.
         initialization: Where k-means begins: "density", "linear" or "kmeans++". Defaults to "density".
         layers: Which layers, as everywhere: a predicate or glob patterns on paths. Defaults to all.
+        freeze_codes: Epoch from whose begin every weight stays with its code. Defaults to None: weights may
+            change their codes until the end.
         start: Epoch from whose begin weights are shared; with `PruningCallback` in the same fit, best the end
             of its window. Defaults to 0.
         seed: Of the draws of k-means++. Defaults to 0.
@@ -60,14 +64,17 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         per_channel: bool = False,
         initialization: str = "density",
         layers: LayerSelection = None,
+        freeze_codes: int | None = None,
         start: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if start < 0:
-            raise OptionError(f"start counts epochs from 0. Received: {start}.")
+        for name, epoch in (("start", start), ("freeze_codes", freeze_codes or 0)):
+            if epoch < 0:
+                raise OptionError(f"{name} counts epochs from 0. Received: {epoch}.")
         self.sharing = Sharing(clusters, per_channel, initialization, seed)
         self.layers = layers
+        self.freeze_codes = freeze_codes
         self.start = start
         self._kernels: list[SharedKernel] = []
         self._left_out: list[LeftOut] = []
@@ -92,8 +99,11 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Shares weights from the start epoch on, after every callback has restored what it restores."""
+        moving = self.freeze_codes is None or epoch < self.freeze_codes
         if epoch >= self.start and not self._kernels:
-            self._begin()
+            self._begin(moving)
+        elif epoch == self.freeze_codes and self._kernels:
+            self._compile(moving)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Takes the constraints off; equal weights stay equal."""
@@ -118,13 +128,18 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         left_out = [KernelCodes(one.path, one.shape, skipped=one.reason) for one in self._left_out]
         return ClusteringSummary(tuple(kernels), tuple(left_out))
 
-    def _begin(self) -> None:
+    def _begin(self, moving: bool) -> None:
         with self.model.distribute_strategy.scope():
             self._kernels, self._left_out = shared_kernels(
                 self.model, self.layers, self.sharing, owner=self.params
             )
-        recompile(self.model, on_error=self._release)
+        self._compile(moving)
         self._on_each(SharedKernel.begin)
+
+    def _compile(self, moving: bool) -> None:
+        for kernel in self._kernels:
+            kernel.constraint.moving = moving
+        recompile(self.model, on_error=self._release)
 
     def _on_each(self, act: Callable[[SharedKernel], None]) -> None:
         try:

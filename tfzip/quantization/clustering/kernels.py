@@ -103,9 +103,7 @@ class SharedKernel:
         return rows
 
     def _write(self, rows: NDArray[np.float32], index: NDArray[np.int32]) -> None:
-        self.constraint.index.assign(index)
-        shared = self.constraint.share(rows, index, self.sharing.clusters)
-        self.variable.assign(self.rows.kernel(shared))
+        self.variable.assign(self.constraint.shared(rows, index))
 
 
 def shared_kernels(

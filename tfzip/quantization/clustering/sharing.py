@@ -23,12 +23,8 @@ def shared_by_channel(rows: Any, index: Any, clusters: int) -> Any:
         index: Codes, of the same shape.
         clusters: Number of codes of a channel.
     """
-    channels = rows.shape[0]
-    alive = index >= 0
-    own = keras.ops.arange(channels, dtype="int32")[:, None] * clusters
-    code = keras.ops.where(alive, index + own, channels * clusters)  # a last one for zeros
-    means = _segment_means(rows, keras.ops.ones_like(rows), code, channels * clusters + 1)
-    return _taken(means, code, alive)
+    means, code = _channel_means(rows, index, clusters)
+    return _taken(means, code, index >= 0)
 
 
 def shared_by_kernel(rows: Any, index: Any, clusters: int) -> Any:
@@ -47,6 +43,44 @@ def shared_by_kernel(rows: Any, index: Any, clusters: int) -> Any:
     """
     scales, codes = fitted_scales(rows, index, clusters)
     return scales * _taken(codes, keras.ops.where(index >= 0, index, 0), index >= 0)
+
+
+def reassigned_by_channel(rows: Any, index: Any, clusters: int) -> Any:
+    """Returns for each weight the code whose value is nearest, values being the means under `index`."""
+    means, _ = _channel_means(rows, index, clusters)
+    books = keras.ops.sort(keras.ops.reshape(means[:-1], (-1, clusters)), axis=1)
+    return keras.ops.where(index >= 0, _nearest(rows, books), -1)
+
+
+def reassigned_by_kernel(rows: Any, index: Any, clusters: int) -> Any:
+    """Returns for each weight the nearest code, codes and scales being those of `shared_by_kernel`."""
+    scales, codes = fitted_scales(rows, index, clusters)
+    return nearest_codes(rows, scales, keras.ops.sort(codes), index >= 0)
+
+
+def nearest_codes(rows: Any, scales: Any, codes: Any, alive: Any) -> Any:
+    """Returns the nearest code of each weight, with one of the outermost in each channel.
+
+    A channel in which no weight is nearest to -1 or 1 gives one of them to its largest.
+
+    Args:
+        rows: Weights: (channels, weights of a channel).
+        scales: Of each channel: (channels, 1).
+        codes: Ascending, from -1 to 1; more than one -1 are codes that are not used: (clusters,).
+        alive: What is not zero for good, of the shape of the weights.
+
+    Returns:
+        Codes, of the shape of the weights; -1 where a weight is zero for good.
+    """
+    ops, last = keras.ops, codes.shape[0] - 1
+    relative = rows / ops.where(ops.abs(scales) > TINY, scales, 1.0)
+    index = ops.reshape(_nearest(ops.reshape(relative, (1, -1)), codes[None]), relative.shape)
+    index = ops.where(index < ops.sum(ops.cast(codes <= -1.0, "int32")), 0, index)
+    has_outermost = ops.any(alive & ((index == 0) | (index == last)), axis=1, keepdims=True)
+    top = ops.argmax(ops.where(alive, ops.abs(relative), 0.0), axis=1, keepdims=True)
+    is_top = ops.arange(relative.shape[1], dtype=top.dtype)[None] == top
+    index = ops.where(is_top & ~has_outermost, ops.where(relative > 0, last, 0), index)
+    return ops.where(alive, index, -1)
 
 
 def fitted_scales(rows: Any, index: Any, clusters: int) -> tuple[Any, Any]:
@@ -82,6 +116,21 @@ def outer_scales(rows: Any, index: Any, clusters: int) -> Any:
     lean = ops.sum(left * ops.cast(2 * index - (clusters - 1), rows.dtype), axis=1, keepdims=True)
     largest = ops.sign(lean) * ops.max(ops.abs(left), axis=1, keepdims=True)
     return ops.where(count > 0, first + rest / ops.maximum(count, 1.0), largest)
+
+
+def _nearest(rows: Any, codes: Any) -> Any:
+    """Returns the number of the nearest of ascending codes, row by row; the lower one at a tie."""
+    import tensorflow as tf
+
+    return tf.searchsorted(codes[:, 1:] / 2 + codes[:, :-1] / 2, rows)
+
+
+def _channel_means(rows: Any, index: Any, clusters: int) -> tuple[Any, Any]:
+    """Returns the mean of each code of each channel and last that of zeros, and which a weight has."""
+    last = rows.shape[0] * clusters
+    own = keras.ops.arange(rows.shape[0], dtype="int32")[:, None] * clusters
+    code = keras.ops.where(index >= 0, index + own, last)
+    return _segment_means(rows, keras.ops.ones_like(rows), code, last + 1), code
 
 
 def _segment_means(values: Any, weight: Any, code: Any, count: int) -> Any:

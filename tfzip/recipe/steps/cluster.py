@@ -17,12 +17,14 @@ class ClusterStep(TrainStep):
         clusters: The most different values of a codebook. Defaults to 16.
         per_channel: Whether each output channel has a codebook of its own. Defaults to False.
         initialization: Where k-means begins. Defaults to `"density"`.
+        freeze_codes: Epoch from whose begin every weight stays with its code. Defaults to none.
         layers: Glob patterns on layer paths. Defaults to all layers with kernels.
     """
 
     clusters: int = 16
     per_channel: bool = False
     initialization: Literal["density", "linear", "kmeans++"] = "density"
+    freeze_codes: int | None = None
     layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,6 +41,7 @@ class ClusterStep(TrainStep):
             self.clusters,
             per_channel=self.per_channel,
             initialization=self.initialization,
+            freeze_codes=self.freeze_codes,
             layers=self.layers or None,
             seed=work.seed,
         )
