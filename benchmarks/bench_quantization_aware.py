@@ -7,20 +7,17 @@ folder: the script goes on where it was ended, and puts together what is there.
 """
 
 import argparse
-import json
 import statistics
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from aware_file import scored
 from aware_plan import TRAIN_ROWS, AwarePlan
 from aware_report import bars, printed
-from common import RESULTS, data_file, save
+from common import data_file, save
+from parts import Parts
 
-from tfzip.files import written_beside
 from tfzip.sandbox import Sandbox, run_isolated
 
 NETWORKS = ("resnet8", "mobilenetv2")
@@ -43,8 +40,7 @@ STEP_KINDS = {
 def main() -> None:
     """Trains what is not yet trained, prints all sides, and writes `results/quantization_aware.json`."""
     options = _options()
-    work = RESULTS / "work" / options.name
-    work.mkdir(parents=True, exist_ok=True)
+    parts = Parts(options.name)
     result: dict[str, Any] = {"trained": {}, "step_time": {}}
     for network in NETWORKS:
         plans = [_plan(options, network, seed) for seed in range(options.seeds)]
@@ -53,19 +49,19 @@ def main() -> None:
                 for kind in options.kinds or KINDS[network]:
                     name = f"{network}_{kind}_{plan.seed}"
                     if options.again:
-                        (work / f"{name}.json").unlink(missing_ok=True)
+                        parts.forget(name)
                     own = _for_kind(plan, kind)
-                    _part(work, name, own, lambda p=own, k=kind: _measured(work, p, k))
+                    parts.made(name, own, lambda p=own, k=kind: _measured(parts, p, k))
         rows = [
-            _read(work, f"{network}_{kind}_{plan.seed}", _for_kind(plan, kind))
+            parts.read(f"{network}_{kind}_{plan.seed}", _for_kind(plan, kind))
             for plan in plans
             for kind in KINDS[network]
         ]
         result["trained"][network] = [row for row in rows if row]
     plan = AwarePlan("resnet8", _data(), epochs=1, images=64 * options.steps)
     if "step_time" in options.parts:
-        _part(work, "step_time", plan, lambda: _step_times(work, plan, options.repeats))
-    result["step_time"] = _read(work, "step_time", plan)
+        parts.made("step_time", plan, lambda: _step_times(parts, plan, options.repeats))
+    result["step_time"] = parts.read("step_time", plan)
     result["bars"] = bars(result)
     printed(result)
     print(f"written to {save(options.name, result)}")
@@ -101,32 +97,11 @@ def _data() -> str:
     return str(data_file("cifar10.npz"))
 
 
-def _part(work: Path, name: str, plan: AwarePlan, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Returns a part of the result, made unless the working folder holds it, made with the same plan."""
-    part = _read(work, name, plan)
-    if part is None:
-        print(f"{name} ...", flush=True)
-        part = {"plan": _facts(plan), **make()}
-        with written_beside(work / f"{name}.json") as partial:
-            partial.write_text(json.dumps(part, indent=2))
-    return part
-
-
-def _read(work: Path, name: str, plan: AwarePlan) -> dict[str, Any] | None:
-    path = work / f"{name}.json"
-    part = json.loads(path.read_text()) if path.exists() else {}
-    return part if part.get("plan") == _facts(plan) else None
-
-
-def _facts(plan: AwarePlan) -> dict[str, Any]:
-    return {name: value for name, value in asdict(plan).items() if name != "data"}
-
-
-def _start(work: Path, plan: AwarePlan) -> str:
+def _start(parts: Parts, plan: AwarePlan) -> str:
     """Returns the model to start from: the published ResNet-8, or MobileNetV2, trained at the first call."""
     if plan.network == "resnet8":
         return str(data_file("resnet8_cifar10.keras"))
-    path = work / f"mobilenetv2_{plan.images}.keras"
+    path = parts.folder / f"mobilenetv2_{plan.images}.keras"
     if not path.exists():
         print("mobilenetv2 from scratch ...", flush=True)
         float_plan = AwarePlan(plan.network, plan.data, 0, _options().float_epochs, plan.images, 0.003)
@@ -134,10 +109,10 @@ def _start(work: Path, plan: AwarePlan) -> str:
     return str(path)
 
 
-def _measured(work: Path, plan: AwarePlan, kind: str) -> dict[str, Any]:
+def _measured(parts: Parts, plan: AwarePlan, kind: str) -> dict[str, Any]:
     """Trains one kind, unless that is done, and measures its file."""
-    target = work / f"{plan.network}_{kind}_{plan.seed}"
-    fit = _part(work, f"{target.name}_fit", plan, lambda: _trained(work, plan, kind, str(target)))
+    target = parts.folder / f"{plan.network}_{kind}_{plan.seed}"
+    fit = parts.made(f"{target.name}_fit", plan, lambda: _trained(parts, plan, kind, str(target)))
     if kind != "tfmot":
         run_isolated("aware_keras:export", plan, str(target))
     facts = scored(target.with_suffix(".tflite"), np.load(target.with_suffix(".npy")), *plan.test_rows())
@@ -145,9 +120,9 @@ def _measured(work: Path, plan: AwarePlan, kind: str) -> dict[str, Any]:
     return {"kind": kind, **facts, "fit_s": fit["fit_s"], "history": fit["history"]}
 
 
-def _trained(work: Path, plan: AwarePlan, kind: str, target: str) -> dict[str, Any]:
+def _trained(parts: Parts, plan: AwarePlan, kind: str, target: str) -> dict[str, Any]:
     """Trains one kind in a process of its own."""
-    start = _start(work, plan)
+    start = _start(parts, plan)
     if kind != "tfmot":
         return run_isolated("aware_keras:train", start, plan, kind, target)
     weights = _checked_weights(start, plan)
@@ -164,9 +139,9 @@ def _checked_weights(start: str, plan: AwarePlan) -> Any:
     return weights
 
 
-def _step_times(work: Path, plan: AwarePlan, repeats: int) -> dict[str, Any]:
+def _step_times(parts: Parts, plan: AwarePlan, repeats: int) -> dict[str, Any]:
     """Times the kinds in turn, forwards and backwards."""
-    start = _start(work, plan)
+    start = _start(parts, plan)
     samples: dict[str, list[dict[str, float]]] = {kind: [] for kind in STEP_KINDS}
     with Sandbox() as ours, Sandbox(env=LEGACY) as theirs:
         sides = {

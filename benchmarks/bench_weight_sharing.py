@@ -2,20 +2,21 @@
 
 Trains MLPerf Tiny's ResNet-8 on CIFAR-10 from its published weights, each side and seed with the same batches
 and rate: in float, with `tfzip.ClusteringCallback` and with TFMOT's `cluster_weights`. Every model becomes an
-int8 file, which is measured on the device, in an APK (DEFLATE) and packed. The last 5,000 training images,
-on which nothing is trained, chose the settings; the test images are used once, on the files.
+int8 file, which is measured on the device, in an APK (DEFLATE) and packed. The test images are used once, on
+the files; they choose nothing. A run that was ended goes on where it was: what is measured already lies below
+`results/work/`.
 """
 
 import argparse
 import statistics
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from aware_plan import TRAIN_ROWS, AwarePlan
 from bench_resnet8 import accuracy
 from common import data_file, save
+from parts import Parts
 
 from tfzip.packing import size_report
 from tfzip.sandbox import Sandbox
@@ -23,7 +24,7 @@ from tfzip.tflite import read
 
 RATE = 0.001
 BAR_SIZE, BAR_POINTS, FLOAT_ACCURACY = 0.5, 0.5, 0.8719
-BEFORE, PLAIN = "int8, as published", "int8, float training"
+BEFORE, PLAIN = "int8, as published", "int8, the same training in float"
 OURS = ("tfzip", "tfzip, a codebook for each channel")
 THEIRS = ("TFMOT", "TFMOT, a codebook for each channel")
 
@@ -37,24 +38,25 @@ def main() -> None:
         for seed in range(options.seeds)
     ]
     x, y = plans[0].test_rows()
-    rows: list[dict] = []
-    with (
-        TemporaryDirectory() as folder,
-        Sandbox() as ours,
-        Sandbox(env={"TF_USE_LEGACY_KERAS": "1"}) as theirs,
-    ):
+    parts = Parts(f"weight_sharing_{options.clusters}")
+    with Sandbox() as ours, Sandbox(env={"TF_USE_LEGACY_KERAS": "1"}) as theirs:
         weights, outputs = ours.call("sharing_keras:weights_and_outputs", model, x[:32])
         theirs.call("sharing_tf_keras:check", weights, x[:32], outputs)
-        for plan in plans:
-            path = Path(folder) / "model.tflite"
-            ours.call("sharing_keras:untrained", model, plan, str(path))
-            rows.append(_row(BEFORE, plan, path, [], x, y))
-            for side in (PLAIN, *OURS):
-                seen = ours.call("sharing_keras:train", model, plan, side, options.clusters, str(path))
-                rows.append(_row(side, plan, path, seen, x, y))
-            for side in THEIRS if options.peer else ():
+
+        def measured(plan: AwarePlan, side: str) -> dict:
+            path = parts.folder / "model.tflite"
+            if side in THEIRS:
                 seen = theirs.call("sharing_tf_keras:train", weights, plan, side, options.clusters, str(path))
-                rows.append(_row(side, plan, path, seen, x, y))
+            else:
+                seen = ours.call("sharing_keras:train", model, plan, side, options.clusters, str(path))
+            return _row(side, plan, path, seen, x, y)
+
+        sides = (BEFORE, PLAIN, *OURS, *(THEIRS if options.peer else ()))
+        rows = [
+            parts.made(f"{side} {plan.seed}", plan, lambda p=plan, s=side: measured(p, s))
+            for plan in plans
+            for side in sides
+        ]
     result = {
         "plan": asdict(plans[0]) | {"data": "cifar10.npz", "clusters": options.clusters},
         "rows": rows,

@@ -8,6 +8,7 @@ from aware_plan import AwarePlan
 
 import tfzip
 
+AS_IT_IS = "int8, as published"
 SHARING = {"tfzip": {}, "tfzip, a codebook for each channel": {"per_channel": True}}
 
 
@@ -24,22 +25,20 @@ def train(start: str, plan: AwarePlan, side: str, clusters: int, target: str) ->
     Args:
         start: The model to start from.
         plan: How to train.
-        side: A name in `SHARING`, or any other for a plain fit.
+        side: A name in `SHARING`, `AS_IT_IS` for no training, or any other for a plain fit.
         clusters: The most values of a codebook.
         target: The file to write.
     """
     keras.utils.set_random_seed(plan.seed)
     model = keras.models.load_model(start, compile=False)
+    if side == AS_IT_IS:
+        export(model, plan, target)
+        return []
     options: dict[str, Any] | None = SHARING.get(side)
     callbacks = [] if options is None else [tfzip.ClusteringCallback(clusters, seed=plan.seed, **options)]
     history = plan.fit(keras, model, callbacks)
     export(model, plan, target)
     return history["val_accuracy"]
-
-
-def untrained(start: str, plan: AwarePlan, target: str) -> None:
-    """Writes the int8 file of the model as it is."""
-    export(keras.models.load_model(start, compile=False), plan, target)
 
 
 def export(model: keras.Model, plan: AwarePlan, target: str) -> None:
