@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from aware_plan import AwarePlan, StepTimes
+from aware_plan import AwarePlan, StepTimes, mobilenetv2
 
 import tfzip
 from tfzip.quantization_record import record_of
@@ -21,9 +21,9 @@ class Times(StepTimes, keras.callbacks.Callback):
 
 
 def pretrain(plan: AwarePlan, path: str) -> list[float]:
-    """Trains MobileNetV2 for small images from scratch; returns its accuracy on held-out rows by epoch."""
+    """Trains MobileNetV2 from scratch; returns its accuracy on held-out rows by epoch."""
     keras.utils.set_random_seed(plan.seed)
-    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10)
+    model = mobilenetv2(keras)
     history = plan.fit(keras, model, [keras.callbacks.CSVLogger(f"{path}.csv")])
     unfinished = Path(path).with_suffix(".unfinished.keras")  # Keras asks for this ending
     model.save(unfinished)

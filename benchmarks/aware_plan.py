@@ -20,7 +20,8 @@ class AwarePlan:
     """A fit on augmented CIFAR-10, the rate falling to 0 along half a cosine.
 
     Attributes:
-        network: `"resnet8"`, which takes pixels of 0 to 255, or `"mobilenetv2"`, of -1 to 1.
+        network: `"resnet8"`, which takes pixels of 0 to 255, or `"mobilenetv2"`, which takes them from -1 to 1
+            and images of twice the width and height: it divides these by 32.
         data: Path of the images.
         seed: Of the order of rows, the augmentation and what a framework draws.
         epochs: How often each row is seen.
@@ -90,8 +91,22 @@ class AwarePlan:
             return stored[f"x_{split}"][rows], stored[f"y_{split}"][rows].reshape(-1).astype(np.int32)
 
     def _scaled(self, images: np.ndarray) -> np.ndarray:
-        pixels = images.astype(np.float32)
-        return pixels if self.network == "resnet8" else pixels / np.float32(127.5) - np.float32(1)
+        if self.network == "resnet8":
+            return images.astype(np.float32)
+        larger = images.repeat(2, axis=1).repeat(2, axis=2).astype(np.float32)
+        return larger / np.float32(127.5) - np.float32(1)
+
+
+def mobilenetv2(keras: Any) -> Any:
+    """Returns a MobileNetV2 of either Keras, given as the module, with random weights.
+
+    Its batch statistics follow within 10 batches; the 1,000 of the stock network are for longer training.
+    """
+    model = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=10)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
+    return model
 
 
 def augmented(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

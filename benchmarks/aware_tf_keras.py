@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
-from aware_plan import AwarePlan, StepTimes
+from aware_plan import AwarePlan, StepTimes, mobilenetv2
 from fit_tf_keras import resnet8
 
 from tfzip.errors import DataError
@@ -79,7 +79,7 @@ def _fresh(weights: Weights, plan: AwarePlan, *, aware: bool) -> Any:
 def _twin(weights: Weights, network: str) -> Any:
     if network == "resnet8":
         return resnet8(weights)
-    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=10)
+    model = mobilenetv2(keras)
     for layer in model.layers:
         if weights.get(layer.name):
             layer.set_weights(weights[layer.name])

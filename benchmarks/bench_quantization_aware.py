@@ -76,7 +76,7 @@ def _options() -> argparse.Namespace:
         "--images", type=int, default=TRAIN_ROWS, help=f"training rows (default {TRAIN_ROWS})"
     )
     parser.add_argument("--epochs", type=int, help="epochs of every fit (default 5, and 2 for MobileNetV2)")
-    parser.add_argument("--float-epochs", type=int, default=10, help="MobileNetV2's training (default 10)")
+    parser.add_argument("--float-epochs", type=int, default=8, help="MobileNetV2's training (default 8)")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind (default 1)")
     parser.add_argument("--steps", type=int, default=150, help="steps of a timed fit (default 150)")
     parser.add_argument("--repeats", type=int, default=5, help="timed fits of each kind (default 5)")
@@ -104,7 +104,7 @@ def _start(parts: Parts, plan: AwarePlan) -> str:
     path = parts.folder / f"mobilenetv2_{plan.images}.keras"
     if not path.exists():
         print("mobilenetv2 from scratch ...", flush=True)
-        float_plan = AwarePlan(plan.network, plan.data, 0, _options().float_epochs, plan.images, 0.003)
+        float_plan = AwarePlan(plan.network, plan.data, 0, _options().float_epochs, plan.images, 0.002)
         run_isolated("aware_keras:pretrain", float_plan, str(path))
     return str(path)
 
