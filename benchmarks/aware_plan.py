@@ -20,8 +20,8 @@ class AwarePlan:
     """A fit on augmented CIFAR-10, the rate falling to 0 along half a cosine.
 
     Attributes:
-        network: `"resnet8"`, which takes pixels of 0 to 255, or `"mobilenetv2"`, which takes them from -1 to 1
-            and images of twice the width and height: it divides these by 32.
+        network: `"resnet8"`, which takes pixels of 0 to 255, or `"mobilenetv2"`, which takes them of -1 to 1
+            on images of twice the side: it divides these by 32.
         data: Path of the images.
         seed: Of the order of rows, the augmentation and what a framework draws.
         epochs: How often each row is seen.
