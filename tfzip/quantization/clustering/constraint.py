@@ -50,10 +50,13 @@ class SharedConstraint:
 
     def __call__(self, weights: Any) -> Any:
         """Returns the shared weights."""
-        weights = keras.ops.convert_to_tensor(self.inner(weights) if self.inner else weights)
-        rows, index = keras.ops.cast(self._rows.of(weights), "float32"), self.alive_index()
+        weights = whole = keras.ops.convert_to_tensor(weights)
         if self.moving:
-            rows = rows + self._taken_off.value
+            whole = weights + keras.ops.cast(self._rows.kernel(self._taken_off.value), weights.dtype)
+        if self.inner:
+            whole = self.inner(whole)
+        rows, index = keras.ops.cast(self._rows.of(whole), "float32"), self.alive_index()
+        if self.moving:
             index = self._reassigned(rows, index, self._clusters)
         return keras.ops.cast(self.shared(rows, index), weights.dtype)
 
