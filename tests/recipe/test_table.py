@@ -1,7 +1,7 @@
 """The before/after table, from records written by hand."""
 
 from tfzip.recipe.run_folder import StepRecord
-from tfzip.recipe.table import comparison_rows
+from tfzip.recipe.table import comparison_rows, turned
 
 
 def record(step, facts, exported="", scheme=""):
@@ -53,3 +53,10 @@ def test_what_was_not_measured_has_no_row():
         ("zeros in kernels", "60.00 %"),
     )
     assert comparison_rows([], []) == ()
+
+
+def test_many_files_have_a_row_each():
+    few, many = (tuple((f"{row}", *["x"] * count) for row in range(3)) for count in (6, 7))
+    assert turned(few) == few
+    assert turned(many) == (("0", "1", "2"), *[("x",) * 3] * 7)
+    assert turned(()) == ()

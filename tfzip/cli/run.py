@@ -76,10 +76,12 @@ def print_report(report: "RunReport") -> None:
     """Prints the before/after table and the paths of the file and the report."""
     from rich.console import Console
 
+    from tfzip.recipe.table import turned
+
     console = Console(highlight=False, markup=False)
     if report.table:
-        (what, *files), *rows = report.table
-        columns = (what, *(f">{heading}" for heading in files))
+        (first, *others), *rows = turned(report.table)
+        columns = (first, *(f">{heading}" for heading in others))
         title = f"\n{report.name}: before and after"
         console.print(table(columns, rows, folding=columns, title=title))
     if report.file is not None:

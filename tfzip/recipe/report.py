@@ -9,7 +9,7 @@ from typing import Any
 
 from tfzip.recipe.recipe import Recipe
 from tfzip.recipe.run_folder import StepRecord, write_json, write_text
-from tfzip.recipe.table import comparison_rows
+from tfzip.recipe.table import comparison_rows, turned
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def to_markdown(report: RunReport) -> str:
     """Returns the report as a page."""
     lines = [f"# Run of {report.name}", ""]
     if report.table:
-        head, *rows = report.table
+        head, *rows = turned(report.table)
         lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["", "## Steps", "", "| step | result | seconds |", "|---|---|---|"]

@@ -7,6 +7,7 @@ from tfzip.recipe.run_folder import StepRecord
 from tfzip.units import format_bytes, format_fraction, format_ms
 
 Table = tuple[tuple[str, ...], ...]
+_MOST_COLUMNS = 7
 
 
 def comparison_rows(exports: Sequence[tuple[str, StepRecord]], records: Sequence[StepRecord]) -> Table:
@@ -41,6 +42,11 @@ def comparison_rows(exports: Sequence[tuple[str, StepRecord]], records: Sequence
     table = [(*headings, "change") if has_change else headings]
     table += [row if has_change else row[:-1] for row in rows if any(row[1:])]
     return tuple(table)
+
+
+def turned(rows: Table) -> Table:
+    """Returns the table to be shown: with a row for each file where there are more files than a page takes."""
+    return tuple(zip(*rows, strict=True)) if rows and len(rows[0]) > _MOST_COLUMNS else rows
 
 
 def _heading(name: str, record: StepRecord) -> str:
