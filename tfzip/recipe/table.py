@@ -45,7 +45,7 @@ def comparison_rows(exports: Sequence[tuple[str, StepRecord]], records: Sequence
 
 
 def turned(rows: Table) -> Table:
-    """Returns the table to be shown: with a row for each file where there are more files than a page takes."""
+    """Returns the table to be shown, with a row for each file where these are too many for columns."""
     return tuple(zip(*rows, strict=True)) if rows and len(rows[0]) > _MOST_COLUMNS else rows
 
 
