@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from aware_plan import TRAIN_ROWS, AwarePlan
+from aware_plan import AS_PUBLISHED, TRAIN_ROWS, AwarePlan
 from bench_resnet8 import accuracy
 from common import data_file, save
 from parts import Parts
@@ -24,7 +24,7 @@ from tfzip.tflite import read
 
 RATE = 0.001
 BAR_SIZE, BAR_POINTS, FLOAT_ACCURACY = 0.5, 0.5, 0.8719
-BEFORE, PLAIN = "int8, as published", "int8, the same training in float"
+PLAIN = "int8, the same training in float"
 OURS = ("tfzip", "tfzip, a codebook for each channel")
 THEIRS = ("TFMOT", "TFMOT, a codebook for each channel")
 
@@ -51,7 +51,7 @@ def main() -> None:
                 seen = ours.call("sharing_keras:train", model, plan, side, options.clusters, str(path))
             return _row(side, plan, path, seen, x, y)
 
-        sides = (BEFORE, PLAIN, *OURS, *(THEIRS if options.peer else ()))
+        sides = (AS_PUBLISHED, PLAIN, *OURS, *(THEIRS if options.peer else ()))
         rows = [
             parts.made(f"{side} {plan.seed}", plan, lambda p=plan, s=side: measured(p, s))
             for plan in plans
@@ -117,7 +117,7 @@ def _means(rows: list[dict]) -> dict[str, dict[str, float]]:
 def _bars(rows: list[dict]) -> dict[str, bool | float]:
     """Says whether the default reaches half the int8 file, and the float accuracy less half a point."""
     mean = _means(rows)
-    share = mean["tfzip"]["packed_bytes"] / mean[BEFORE]["device_bytes"]
+    share = mean["tfzip"]["packed_bytes"] / mean[AS_PUBLISHED]["device_bytes"]
     points = 100 * (mean["tfzip"]["accuracy"] - FLOAT_ACCURACY)
     trained = 100 * (mean["tfzip"]["accuracy"] - mean[PLAIN]["accuracy"])
     return {

@@ -4,11 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from aware_plan import AwarePlan
+from aware_plan import AS_PUBLISHED, AwarePlan
 
 import tfzip
 
-AS_IT_IS = "int8, as published"
 SHARING = {"tfzip": {}, "tfzip, a codebook for each channel": {"per_channel": True}}
 
 
@@ -25,13 +24,13 @@ def train(start: str, plan: AwarePlan, side: str, clusters: int, target: str) ->
     Args:
         start: The model to start from.
         plan: How to train.
-        side: A name in `SHARING`, `AS_IT_IS` for no training, or any other for a plain fit.
+        side: A name in `SHARING`, `aware_plan.AS_PUBLISHED` for no training, or any other for a plain fit.
         clusters: The most values of a codebook.
         target: The file to write.
     """
     keras.utils.set_random_seed(plan.seed)
     model = keras.models.load_model(start, compile=False)
-    if side == AS_IT_IS:
+    if side == AS_PUBLISHED:
         export(model, plan, target)
         return []
     options: dict[str, Any] | None = SHARING.get(side)

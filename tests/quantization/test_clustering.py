@@ -83,13 +83,19 @@ def test_codes_move_and_weights_learn():
     assert not np.allclose(ratios(watch.kernels[0]["head"]), ratios(watch.kernels[-1]["head"]), atol=1e-3)
 
 
-def test_under_gradient_descent_a_value_moves_by_the_mean_gradient_of_its_members():
-    """One step on a linear model, whose gradient is written down by hand: 2 x^T (x w - y) / n."""
+def linear(rate):
+    """Returns a linear model under gradient descent, and a batch for it."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(3, use_bias=False, name="head")])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(rate), "mse")
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(16, 40)).astype(np.float32), rng.normal(size=(16, 3)).astype(np.float32)
+    return model, x, y
+
+
+def test_under_gradient_descent_a_value_moves_by_the_mean_gradient_of_its_members():
+    """One step on a linear model, whose gradient is written down by hand: 2 x^T (x w - y) / n."""
+    model, x, y = linear(0.1)
     model.get_layer("head").kernel.assign(tfzip.cluster(model, 4, per_channel=True).get_layer("head").kernel)
     before = np.asarray(model.get_layer("head").kernel, np.float64)
     callback = ClusteringCallback(4, per_channel=True, freeze_codes=0)
@@ -105,11 +111,7 @@ def test_under_gradient_descent_a_value_moves_by_the_mean_gradient_of_its_member
 
 def test_moving_codes_are_one_round_of_k_means_on_weights_trained_straight_through():
     """Two steps on a linear model beside a loop that keeps the weights that are not shared."""
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(3, use_bias=False, name="head")])
-    model.compile(keras.optimizers.SGD(0.5), "mse")
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(16, 40)).astype(np.float32), rng.normal(size=(16, 3)).astype(np.float32)
+    model, x, y = linear(0.5)
     whole = np.asarray(model.get_layer("head").kernel, np.float64)
     shared = np.asarray(tfzip.cluster(model, 4, per_channel=True).get_layer("head").kernel, np.float64)
     changed = 0
@@ -300,6 +302,8 @@ def test_weights_that_are_not_finite_are_named():
         ({"clusters": 16.0}, OptionError, "from 3 to 256. Received: 16.0"),
         ({"initialization": "densty"}, UnknownNameError, "Did you mean 'density'"),
         ({"start": -1}, OptionError, "counts epochs from 0"),
+        ({"freeze_codes": -1}, OptionError, "freeze_codes counts epochs from 0, or is None. Received: -1"),
+        ({"freeze_codes": 1.5}, OptionError, "freeze_codes counts epochs from 0, or is None. Received: 1.5"),
     ],
 )
 def test_wrong_arguments_say_what_was_expected(arguments, error, message):

@@ -10,10 +10,11 @@ from tfzip.quantization.clustering.assign import (
     recover_by_channel,
     recover_by_kernel,
 )
-from tfzip.quantization.clustering.centroids import INITIALIZATIONS, choose_centroids, nearest
+from tfzip.quantization.clustering.centroids import INITIALIZATIONS, choose_centroids
 from tfzip.quantization.clustering.rows import Rows
 from tfzip.quantization.clustering.sharing import (
     fitted_scales,
+    nearest,
     reassigned_by_channel,
     reassigned_by_kernel,
     shared_by_channel,
@@ -74,7 +75,7 @@ def test_kmeans_plus_plus_draws_far_values_and_the_same_ones_for_a_seed():
 
 def test_as_few_values_as_clusters_are_their_own_centroids():
     np.testing.assert_array_equal(choose_centroids(np.array([3.0, 1, 3, 2]), 5), [1, 2, 3])
-    np.testing.assert_array_equal(nearest(np.array([1.4, 1.5, 9]), np.array([1.0, 2, 3])), [0, 0, 2])
+    np.testing.assert_array_equal(nearest(np.array([[1.4, 1.5, 9]]), np.array([[1.0, 2, 3]])), [[0, 0, 2]])
 
 
 @pytest.mark.parametrize("axes", [(-1,), (-2, -1), (-2,), ()])
@@ -146,8 +147,8 @@ def test_weights_take_the_code_that_is_nearest(zeros):
     used = np.unique(index[index >= 0])
     found = np.asarray(reassigned_by_kernel(moved, index, 8))
     values = np.sort(codes)[found]
-    nearest = np.abs((moved / scales)[..., None] - codes[used]).min(axis=-1)
-    forced = (moved != 0) & (np.abs(values - moved / scales) > nearest + 1e-5)  # to have an outermost one
+    least = np.abs((moved / scales)[..., None] - codes[used]).min(axis=-1)
+    forced = (moved != 0) & (np.abs(values - moved / scales) > least + 1e-5)  # to have an outermost one
     assert forced.sum(axis=1).max() <= 1
     np.testing.assert_array_equal(found < 0, moved == 0)
     assert ((found == 0) | (found == 7)).any(axis=1).all()

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.quantization.clustering.centroids import choose_centroids, nearest
-from tfzip.quantization.clustering.sharing import fitted_scales, nearest_codes
+from tfzip.quantization.clustering.centroids import choose_centroids
+from tfzip.quantization.clustering.sharing import fitted_scales, nearest, nearest_codes
 
 Matrix = NDArray[np.float32]
 Index = NDArray[np.int32]
@@ -31,7 +31,8 @@ def assign_by_channel(rows: Matrix, clusters: int, *, spare: bool = False, **opt
         alive = row != 0
         if alive.any():
             count = clusters - int(spare or not alive.all())
-            codes[alive] = nearest(row[alive], choose_centroids(row[alive], count, **options))
+            centroids = choose_centroids(row[alive], count, **options).astype(np.float32)
+            codes[alive] = nearest(row[np.newaxis, alive], centroids[np.newaxis])[0]
     return index
 
 

@@ -69,12 +69,10 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, epoch in (("start", start), ("freeze_codes", freeze_codes or 0)):
-            if epoch < 0:
-                raise OptionError(f"{name} counts epochs from 0. Received: {epoch}.")
-        self.sharing = Sharing(clusters, per_channel, initialization, seed)
+        if start < 0:
+            raise OptionError(f"start counts epochs from 0. Received: {start}.")
+        self.sharing = Sharing(clusters, per_channel, initialization, seed, freeze_codes)
         self.layers = layers
-        self.freeze_codes = freeze_codes
         self.start = start
         self._kernels: list[SharedKernel] = []
         self._left_out: list[LeftOut] = []
@@ -99,11 +97,10 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Shares weights from the start epoch on, after every callback has restored what it restores."""
-        moving = self.freeze_codes is None or epoch < self.freeze_codes
         if epoch >= self.start and not self._kernels:
-            self._begin(moving)
-        elif epoch == self.freeze_codes and self._kernels:
-            self._compile(moving)
+            self._begin(epoch)
+        elif epoch == self.sharing.freeze_codes and self._kernels:
+            self._compile(epoch)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Takes the constraints off; equal weights stay equal."""
@@ -128,17 +125,17 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
         left_out = [KernelCodes(one.path, one.shape, skipped=one.reason) for one in self._left_out]
         return ClusteringSummary(tuple(kernels), tuple(left_out))
 
-    def _begin(self, moving: bool) -> None:
+    def _begin(self, epoch: int) -> None:
         with self.model.distribute_strategy.scope():
             self._kernels, self._left_out = shared_kernels(
                 self.model, self.layers, self.sharing, owner=self.params
             )
-        self._compile(moving)
+        self._compile(epoch)
         self._on_each(SharedKernel.begin)
 
-    def _compile(self, moving: bool) -> None:
+    def _compile(self, epoch: int) -> None:
         for kernel in self._kernels:
-            kernel.constraint.moving = moving
+            kernel.constraint.moving = self.sharing.moves_in(epoch)
         recompile(self.model, on_error=self._release)
 
     def _on_each(self, act: Callable[[SharedKernel], None]) -> None:

@@ -41,12 +41,6 @@ def choose_centroids(
     return _lloyd(ordered, np.concatenate([fixed, start]), is_fixed)
 
 
-def nearest(values: NDArray[np.floating], centroids: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Returns the number of the nearest of ascending centroids for each value, the lower one at a tie."""
-    middles = (centroids[1:] + centroids[:-1]) / 2
-    return np.searchsorted(middles, values, side="left").astype(np.int32)
-
-
 def _lloyd(ordered: Values, centroids: Values, is_fixed: NDArray[np.bool_]) -> Values:
     """Moves centroids to the means of their intervals until they stand still; empty ones stay."""
     sums = np.concatenate([[0.0], np.cumsum(ordered)])

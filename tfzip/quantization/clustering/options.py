@@ -17,9 +17,10 @@ class Sharing:
         per_channel: Whether each output channel has codes of its own, not each kernel.
         initialization: Where k-means begins: a name in `INITIALIZATIONS`.
         seed: Of the draws of k-means++.
+        freeze_codes: Epoch from whose begin every weight stays with its code. Defaults to None: never.
 
     Raises:
-        OptionError: `clusters` is out of range.
+        OptionError: `clusters` or `freeze_codes` is out of range.
         UnknownNameError: `initialization` is no known name.
     """
 
@@ -27,6 +28,7 @@ class Sharing:
     per_channel: bool
     initialization: str
     seed: int
+    freeze_codes: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.clusters, int) or not _FEWEST <= self.clusters <= _MOST:
@@ -35,3 +37,10 @@ class Sharing:
             )
         if self.initialization not in INITIALIZATIONS:
             raise UnknownNameError("initialization", self.initialization, INITIALIZATIONS)
+        epoch = self.freeze_codes
+        if epoch is not None and (not isinstance(epoch, int) or epoch < 0):
+            raise OptionError(f"freeze_codes counts epochs from 0, or is None. Received: {epoch!r}.")
+
+    def moves_in(self, epoch: int) -> bool:
+        """Whether weights may change their codes in an epoch."""
+        return self.freeze_codes is None or epoch < self.freeze_codes

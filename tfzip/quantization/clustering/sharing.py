@@ -49,7 +49,7 @@ def reassigned_by_channel(rows: Any, index: Any, clusters: int) -> Any:
     """Returns for each weight the code whose value is nearest, values being the means under `index`."""
     means, _ = _channel_means(rows, index, clusters)
     books = keras.ops.sort(keras.ops.reshape(means[:-1], (-1, clusters)), axis=1)
-    return keras.ops.where(index >= 0, _nearest(rows, books), -1)
+    return keras.ops.where(index >= 0, nearest(rows, books), -1)
 
 
 def reassigned_by_kernel(rows: Any, index: Any, clusters: int) -> Any:
@@ -74,13 +74,25 @@ def nearest_codes(rows: Any, scales: Any, codes: Any, alive: Any) -> Any:
     """
     ops, last = keras.ops, codes.shape[0] - 1
     relative = rows / ops.where(ops.abs(scales) > TINY, scales, 1.0)
-    index = ops.reshape(_nearest(ops.reshape(relative, (1, -1)), codes[None]), relative.shape)
+    index = ops.reshape(nearest(ops.reshape(relative, (1, -1)), codes[None]), relative.shape)
     index = ops.where(index < ops.sum(ops.cast(codes <= -1.0, "int32")), 0, index)
     has_outermost = ops.any(alive & ((index == 0) | (index == last)), axis=1, keepdims=True)
     top = ops.argmax(ops.where(alive, ops.abs(relative), 0.0), axis=1, keepdims=True)
     is_top = ops.arange(relative.shape[1], dtype=top.dtype)[None] == top
     index = ops.where(is_top & ~has_outermost, ops.where(relative > 0, last, 0), index)
     return ops.where(alive, index, -1)
+
+
+def nearest(rows: Any, codes: Any) -> Any:
+    """Returns the number of the nearest of ascending codes, row by row; the lower one at a tie.
+
+    Args:
+        rows: Numbers: (rows, numbers of a row).
+        codes: Of each row: (rows, clusters).
+    """
+    import tensorflow as tf
+
+    return tf.searchsorted(codes[:, 1:] / 2 + codes[:, :-1] / 2, rows)
 
 
 def fitted_scales(rows: Any, index: Any, clusters: int) -> tuple[Any, Any]:
@@ -116,13 +128,6 @@ def outer_scales(rows: Any, index: Any, clusters: int) -> Any:
     lean = ops.sum(left * ops.cast(2 * index - (clusters - 1), rows.dtype), axis=1, keepdims=True)
     largest = ops.sign(lean) * ops.max(ops.abs(left), axis=1, keepdims=True)
     return ops.where(count > 0, first + rest / ops.maximum(count, 1.0), largest)
-
-
-def _nearest(rows: Any, codes: Any) -> Any:
-    """Returns the number of the nearest of ascending codes, row by row; the lower one at a tie."""
-    import tensorflow as tf
-
-    return tf.searchsorted(codes[:, 1:] / 2 + codes[:, :-1] / 2, rows)
 
 
 def _channel_means(rows: Any, index: Any, clusters: int) -> tuple[Any, Any]:

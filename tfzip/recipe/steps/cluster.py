@@ -29,7 +29,7 @@ class ClusterStep(TrainStep):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Sharing(self.clusters, self.per_channel, self.initialization, seed=0)
+        Sharing(self.clusters, self.per_channel, self.initialization, 0, self.freeze_codes)
 
     def run(self, work: Work) -> Outcome:
         """Trains with the clustering callback and saves the model."""
