@@ -1,5 +1,6 @@
 """Sensitivity scans: against hand-rounded models, and their reports."""
 
+import io
 import json
 import xml.etree.ElementTree as ET
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tfzip.cli.sensitivity import command
 from tfzip.errors import DataError, OptionError
@@ -143,3 +145,11 @@ def test_the_command_draws_rows_of_the_training_split(network, images, tmp_path)
     found = json.loads(result.stdout)
     assert (found["samples"], found["metric"], len(found["rows"])) == (20, "loss", 5)
     assert json.loads((tmp_path / "scan.json").read_text()) == found
+
+
+def test_every_layer_is_named_in_a_terminal_of_80_columns(scan):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(scan)
+    first_words = [line[:17].strip() for line in console.export_text().splitlines()]
+    folded = "".join(first_words)
+    assert all(layer in folded for layer in scan.layers)

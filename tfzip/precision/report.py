@@ -13,7 +13,7 @@ from tfzip.files import written_beside
 from tfzip.tables import table
 from tfzip.units import format_bytes
 
-_BAR_CELLS = 30
+_BAR_CELLS = 14  # which leaves room for names in 80 columns
 _LOWEST_SHARE = 1e-6  # where bars begin, on their logarithmic scale
 UNITS = {
     "logits": "squared change of the outputs / their variance",
