@@ -26,7 +26,7 @@ KINDS = {
     "mobilenetv2": ("float32", "int8", "tfmot"),
 }
 EPOCHS = {"resnet8": 5, "mobilenetv2": 2}
-FAR_RATE = 0.001  # four bits are further away from the weights there are
+FAR = {"learning_rate": 0.001, "epochs": 10}  # four bits are further away from the weights there are
 LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
 STEP_KINDS = {
     "keras": ("tfzip", "plain"),
@@ -90,7 +90,7 @@ def _plan(options: argparse.Namespace, network: str, seed: int) -> AwarePlan:
 
 
 def _for_kind(plan: AwarePlan, kind: str) -> AwarePlan:
-    return replace(plan, learning_rate=FAR_RATE) if kind == "w4a8" else plan
+    return replace(plan, **FAR) if kind == "w4a8" else plan
 
 
 def _data() -> str:

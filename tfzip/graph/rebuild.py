@@ -1,5 +1,6 @@
 """From a model or a flat graph to one flat Functional model."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -44,11 +45,14 @@ def rebuild(
             "Layers of another dtype cannot share weights. Leave out dtype= or share_weights=True."
         )
     graph = model if isinstance(model, FlatGraph) else flatten(model)
-    return _Rebuild(graph, dtype, share_weights).run()
+    return Rebuild(graph, dtype, share_weights).run()
 
 
-class _Rebuild:
-    """The state of one rebuild: tensors by id, new operations by the old ones."""
+class Rebuild:
+    """The state of one rebuild: tensors by id, new operations by the old ones.
+
+    Subclasses make other layers and operations, call them otherwise, or give them other weights.
+    """
 
     def __init__(self, graph: FlatGraph, dtype: str | None, share_weights: bool) -> None:
         self.graph = graph
@@ -59,17 +63,43 @@ class _Rebuild:
         self.names: set[str] = set()
 
     def run(self) -> keras.Model:
+        """Returns the model."""
         inputs = keras.tree.map_structure(self._input, self.graph.inputs)
         for node in self.graph.nodes:
-            operation = self._layer(node) if node.is_layer else self._operation(node)
+            operation = self._layer(node) if node.is_layer else self.make_operation(node, self._name(node))
             args, kwargs = filled((node.args, node.kwargs), self.values)
-            results = keras.tree.flatten(operation(*args, **kwargs))
+            results = keras.tree.flatten(self.call(operation, node, args, kwargs))
             self.values |= dict(zip(node.outputs, results, strict=True))
         model = keras.Model(inputs, filled(self.graph.outputs, self.values), name=self.graph.name)
         if not self.share_weights:
             for old, new in self.layers.values():
-                _copy_state(old, new)
+                self.copy_state(old, new)
         return model
+
+    def make_layer(self, node: FlatNode, name: str) -> keras.Layer:
+        """Returns the layer that takes the place of a node's."""
+        if self.share_weights:
+            return twin(node.operation, name)
+        return cloned(node.operation, name, self.dtype, node.path)
+
+    def make_operation(self, node: FlatNode, name: str) -> keras.Operation:
+        """Returns the operation that takes the place of a node's."""
+        old = node.operation
+        if self.dtype and getattr(old, "dtype", None) in _HALF_TYPES:
+            return type(old).from_config(old.get_config() | {"name": name, "dtype": self.dtype})
+        return twin(old, name)
+
+    def call(self, operation: Any, node: FlatNode, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
+        """Calls what takes the place of a node's operation."""
+        return operation(*args, **kwargs)
+
+    def copy_state(self, old: keras.Layer, new: keras.Layer) -> None:
+        """Copies what two layers of one config save, so that derived state follows too."""
+        for source, target in zip(all_layers(old), all_layers(new), strict=True):
+            store: dict[str, Any] = {}
+            source.save_own_variables(store)
+            if store:
+                target.load_own_variables(store)
 
     def _input(self, ref: TensorRef) -> keras.KerasTensor:
         spec = self.graph.tensors[ref.id]
@@ -84,20 +114,18 @@ class _Rebuild:
     def _layer(self, node: FlatNode) -> keras.Layer:
         old = node.operation
         if id(old) not in self.layers:
-            name = self._name(node)
-            new = twin(old, name) if self.share_weights else _clone(old, name, self.dtype, node.path)
-            self.layers[id(old)] = (old, new)
+            self.layers[id(old)] = (old, self.make_layer(node, self._name(node)))
         return self.layers[id(old)][1]
 
-    def _operation(self, node: FlatNode) -> keras.Operation:
-        old, name = node.operation, self._name(node)
-        if self.dtype and getattr(old, "dtype", None) in _HALF_TYPES:
-            return type(old).from_config(old.get_config() | {"name": name, "dtype": self.dtype})
-        return twin(old, name)
 
-
-def _clone(layer: keras.Layer, name: str, dtype: str | None, path: str) -> keras.Layer:
-    """Returns a new layer from the config of an old one."""
+def cloned(
+    layer: keras.Layer,
+    name: str,
+    dtype: str | None,
+    path: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config,
+) -> keras.Layer:
+    """Returns a new layer from the config of an old one, changed if need be."""
     if isinstance(layer, keras.layers.Lambda):  # Keras refuses to make a lambda from its config
         copy = twin(layer, name)
         copy.dtype_policy = _with_dtype(layer.dtype_policy.name, dtype)
@@ -105,7 +133,7 @@ def _clone(layer: keras.Layer, name: str, dtype: str | None, path: str) -> keras
     classes = {type(found).__name__: type(found) for found in all_layers(layer)}
     try:
         with keras.saving.custom_object_scope(classes):
-            return type(layer).from_config(_with_dtype(layer.get_config(), dtype) | {"name": name})
+            return type(layer).from_config(change(_with_dtype(layer.get_config(), dtype)) | {"name": name})
     except Exception as error:  # the user's own `from_config` may raise anything
         raise ModelError(
             f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
@@ -122,12 +150,3 @@ def _with_dtype(config: Any, dtype: str | None) -> Any:
     if isinstance(config, list | tuple):
         return type(config)(_with_dtype(value, dtype) for value in config)
     return dtype if isinstance(config, str) and config in _HALF_TYPES else config
-
-
-def _copy_state(old: keras.Layer, new: keras.Layer) -> None:
-    """Copies what two layers of one config save, so that derived state follows too."""
-    for source, target in zip(all_layers(old), all_layers(new), strict=True):
-        store: dict[str, Any] = {}
-        source.save_own_variables(store)
-        if store:
-            target.load_own_variables(store)

@@ -1,0 +1,176 @@
+"""A model without channels computes what it computes with zeros in their place."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from tests.graph.channel_zoo import MODELS, built, examples, head, image
+from tfzip.graph.channels import Channels
+
+TIED_TO_THE_INPUT = {"residual_with_the_input", "concatenated_with_the_input"}
+
+
+def half(channels, seed=0):
+    """Returns half of the channels of each group, drawn."""
+    rng = np.random.default_rng(seed)
+    return [unit for group in channels.groups for unit in rng.permutation(group.units)[: group.size // 2]]
+
+
+def with_zeros(model, channels, removed, inputs):
+    """Returns what a model computes with zeros in place of some channels; its weights are put back."""
+    before = model.get_weights()
+    for variable, values in channels.zeroed(removed):
+        variable.assign(values)
+    result = keras.tree.map_structure(np.asarray, model(inputs, training=False))
+    model.set_weights(before)
+    return result
+
+
+def assert_equal_outputs(found, wanted):
+    keras.tree.assert_same_structure(found, wanted)
+    for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(wanted), strict=True):
+        np.testing.assert_allclose(np.asarray(one), other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_smaller_model_computes_what_zeros_compute(name):
+    model = built(name)
+    channels, inputs = Channels(model), examples(model)
+    removed = half(channels)
+    before = model.get_weights()
+    small = channels.without(removed)
+    assert_equal_outputs(small(inputs, training=False), with_zeros(model, channels, removed, inputs))
+    assert small.count_params() < model.count_params()
+    for old, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, now)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - TIED_TO_THE_INPUT))
+def test_nothing_stays_but_what_is_returned(name):
+    channels = Channels(built(name))
+    assert channels.barriers == {}
+    assert {group.reason for group in channels.fixed} <= {"the model returns them"}
+
+
+def test_what_is_added_to_the_input_stays():
+    assert Channels(built("residual_with_the_input")).barriers == {
+        "add": "it joins them with channels that stay"
+    }
+
+
+@pytest.mark.parametrize("name", ["layer_normalized", "shuffled", "split", "recurrent", "grouped"])
+def test_a_smaller_model_can_be_made_smaller_again(name):
+    model = built(name)
+    first = Channels(model)
+    small = first.without([unit for group in first.groups for unit in group.units[: group.size // 4]])
+    second, inputs = Channels(small), examples(model)
+    assert second.barriers == {}
+    assert sum(group.size for group in second.groups) < sum(group.size for group in first.groups)
+    removed = half(second)
+    smaller = second.without(removed)
+    assert_equal_outputs(smaller(inputs, training=False), with_zeros(small, second, removed, inputs))
+
+
+def test_a_group_says_where_its_channels_stand():
+    x = image()
+    y = layers.Conv2D(6, 3, name="first")(x)
+    z = layers.Concatenate()([layers.Conv2D(4, 3, name="other")(x), y])
+    model = keras.Model(
+        x, layers.Dense(2, name="head")(layers.Flatten()(layers.BatchNormalization(name="norm")(z)))
+    )
+    groups = {group.name: group for group in Channels(model).groups}
+    assert set(groups) == {"first", "other"}
+    found = {
+        (one.path, one.weight, one.axis, one.offset, one.repeat, one.role) for one in groups["first"].slices
+    }
+    assert ("first", "kernel", 3, 0, 1, "out") in found
+    assert ("first", "bias", 0, 0, 1, "channel") in found
+    assert ("norm", "gamma", 0, 4, 1, "channel") in found
+    assert ("head", "kernel", 0, 4, 36, "in") in found
+    assert len(found) == 7
+
+
+def test_residual_branches_are_one_group():
+    channels = Channels(built("residual"))
+    assert sorted(group.size for group in channels.groups) == [6, 6, 8]
+    widest = max(channels.groups, key=lambda group: group.size)
+    assert sum(one.role == "out" for one in widest.slices) == 3
+
+
+def test_groups_of_a_convolution_go_as_a_whole():
+    channels = Channels(built("grouped"))
+    group = next(one for one in channels.groups if one.name == "conv2d")
+    assert group.size == 4
+    small = channels.without(group.units[1:3])
+    grouped = next(layer for layer in small.layers if getattr(layer, "groups", 1) > 1)
+    assert (grouped.groups, grouped.filters, grouped.kernel.shape) == (2, 4, (3, 3, 3, 4))
+
+
+def stops(function, layer=None):
+    """Returns the channels of a model in which a function works on those of a convolution."""
+    x = image()
+    y = function(layers.Conv2D(6, 3, name="conv")(x))
+    return Channels(keras.Model(x, head(layers.Conv2D(4, 1, name="after")(y))))
+
+
+@pytest.mark.parametrize(
+    ("function", "path"),
+    [
+        (layers.Lambda(lambda x: x[..., ::-1], name="mine"), "mine/get_item"),
+        (layers.Lambda(lambda x: tf.reverse(x, [-1]), name="mine"), "mine"),
+        (lambda x: ops.softmax(x, axis=-1), "softmax"),
+        (lambda x: ops.flip(x, axis=-1), "flip"),
+        (lambda x: x - ops.mean(x, axis=-1, keepdims=True), "mean"),
+        (lambda x: ops.cumsum(x, axis=-1), "cumsum"),
+        (lambda x: x[..., ::2], "get_item"),
+        (lambda x: ops.take(x, [3, 1, 2], axis=-1), "take"),
+        (lambda x: layers.Activation(lambda y: ops.roll(y, 1, -1), name="mine")(x), "mine"),
+        (lambda x: layers.LayerNormalization(axis=(1, 2, 3), name="norm")(x), "norm"),
+    ],
+)
+def test_what_mixes_channels_stops_them(function, path):
+    channels = stops(function)
+    assert path in channels.barriers
+    assert [group.name for group in channels.groups] == ["after"]
+    assert "conv" in {group.name for group in channels.fixed}
+
+
+def test_a_layer_of_the_user_stops_channels_and_is_kept():
+    class Doubled(layers.Layer):
+        def call(self, x):
+            return 2 * x[..., ::-1]
+
+    class Opaque(layers.Conv2D):
+        def call(self, x):
+            return super().call(x) * ops.arange(6, dtype="float32")
+
+    channels = stops(lambda x: Opaque(6, 1, name="opaque")(x))
+    assert channels.barriers == {"opaque": "it is code that channels cannot be followed through"}
+    assert stops(Doubled(name="mine")).groups[0].name == "after"
+
+
+def test_the_smaller_model_is_saved_without_tfzip(tmp_path):
+    model = built("layer_normalized")
+    channels, inputs = Channels(model), examples(model)
+    small = channels.without(half(channels))
+    small.save(tmp_path / "small.keras")
+    np.save(tmp_path / "x.npy", inputs)
+    np.save(tmp_path / "y.npy", small(inputs))
+    code = (
+        "import sys, keras, numpy as np\n"
+        "model = keras.models.load_model('small.keras')\n"
+        "np.testing.assert_allclose(model(np.load('x.npy')), np.load('y.npy'), rtol=1e-5, atol=1e-6)\n"
+        "assert 'tfzip' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+
+
+def test_removing_nothing_changes_nothing():
+    model = built("attended")
+    inputs = examples(model)
+    np.testing.assert_array_equal(Channels(model).without([])(inputs), model(inputs))

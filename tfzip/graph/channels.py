@@ -1,0 +1,174 @@
+"""Which channels of a model have to go together, and the smaller model without them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzip.graph.channel_trace import ChannelTrace, WeightAxis
+from tfzip.graph.flat_graph import FlatGraph
+from tfzip.graph.flatten import flatten
+from tfzip.graph.positions import Kept, Labels
+from tfzip.graph.rules import rule_of
+from tfzip.graph.shrink import shrink
+
+
+@dataclass(frozen=True)
+class ChannelSlice:
+    """Where the channels of a group stand along one axis of one weight.
+
+    Attributes:
+        path: Of the layer.
+        weight: Name of the weight.
+        axis: Counted from the front.
+        offset: Where the first channel of the group stands.
+        repeat: At how many places a channel stands.
+        role: `"out"` where the weight makes the channels, `"in"` where it reads them, `"channel"` where it
+            does something to each of them.
+    """
+
+    path: str
+    weight: str
+    axis: int
+    offset: int
+    repeat: int
+    role: str
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that are coupled with the same weights in the same way.
+
+    Attributes:
+        name: Path of the layer that makes them.
+        units: Number of each channel, in order; what carries the same number goes together.
+        slices: Where they stand.
+        reason: Why they have to stay; empty if they may go.
+    """
+
+    name: str
+    units: tuple[int, ...]
+    slices: tuple[ChannelSlice, ...]
+    reason: str = ""
+
+    @property
+    def size(self) -> int:
+        """How many channels there are."""
+        return len(self.units)
+
+
+class Channels:
+    """The channels of a model.
+
+    Args:
+        model: A built model, or its flat graph.
+
+    Attributes:
+        graph: The flat graph.
+        groups: Channels that may go, in the order in which the model makes them.
+        fixed: Those that have to stay, with the reason.
+        barriers: Reason by path of every call at which channels have to stay that the model does not return.
+
+    Raises:
+        ModelError: The model is not built.
+    """
+
+    def __init__(self, model: keras.Model | FlatGraph) -> None:
+        self.graph = model if isinstance(model, FlatGraph) else flatten(model)
+        self._trace = ChannelTrace(self.graph, rule_of)
+        self._units = self._trace.positions.resolve()
+        self.barriers = self._barriers()
+        found = self._grouped()
+        self.groups = tuple(group for group in found if not group.reason)
+        self.fixed = tuple(group for group in found if group.reason)
+
+    def weight_axes(self) -> list[tuple[WeightAxis, Labels]]:
+        """Returns every axis of a weight that has channels, with the unit of each position."""
+        known = self._trace.weights.values()
+        return [(one, self._units.unit_of[one.labels]) for one in known if one.labels is not None]
+
+    def kept(self, removed: Iterable[int]) -> Kept:
+        """Returns the choice of all units but some."""
+        return Kept(~np.isin(self._units.unit_of, np.fromiter(removed, np.int64)))
+
+    def without(self, removed: Iterable[int]) -> keras.Model:
+        """Returns a flat model of the same layers without some units, those of `groups` only."""
+        return shrink(self._trace, self.kept(removed))
+
+    def zeroed(self, removed: Iterable[int]) -> list[tuple[Any, NDArray[Any]]]:
+        """Returns the weights with zeros in place of some units, without writing them anywhere.
+
+        A model with these weights computes what the model without the units computes.
+        """
+        kept = self.kept(removed)
+        values: dict[int, tuple[Any, NDArray[Any]]] = {}
+        for one in self._trace.weights.values():
+            if one.labels is None:
+                continue
+            variable = one.variable
+            array = values[id(variable)][1] if id(variable) in values else np.asarray(variable.numpy())
+            shape = [-1 if axis == one.axis else 1 for axis in range(array.ndim)]
+            values[id(variable)] = variable, array * kept.mask(one.labels).reshape(shape)
+        return list(values.values())
+
+    def _barriers(self) -> dict[str, str]:
+        is_returned = np.zeros(len(self._units.unit_of), np.bool_)
+        for labels in self._trace.returned:
+            is_returned[self._units.unit_of[labels]] = True
+        stops = self._trace.stops
+        return {
+            path: reason
+            for path, reason, labels in stops
+            if not is_returned[self._units.unit_of[labels]].all()
+        }
+
+    def _grouped(self) -> list[ChannelGroup]:
+        """Puts units together that stand at equally many places of the same axes of weights."""
+        axes = self.weight_axes()
+        kind = np.zeros(len(self._units.unit_of), np.int64)
+        count = 1
+        places: list[tuple[Labels, Labels, Labels]] = []
+        for _, units in axes:
+            own, first, repeats = np.unique(units, return_index=True, return_counts=True)
+            places.append((own, first, repeats))
+            _, inverse = np.unique(np.stack([kind[own], repeats]), axis=1, return_inverse=True)
+            kind[own] = count + inverse.reshape(-1)
+            count += len(own)
+        for number, reason in enumerate(dict.fromkeys(self._units.reasons.values()), 1):
+            stays = [unit for unit, one in self._units.reasons.items() if one == reason]
+            kind[stays] += count * number * (kind[stays] > 0)
+        return self._described(kind, axes, places)
+
+    def _described(self, kind: Labels, axes: Any, places: Any) -> list[ChannelGroup]:
+        used = np.flatnonzero(kind)
+        order = used[np.argsort(kind[used], kind="stable")]
+        bounds = np.flatnonzero(np.diff(kind[order])) + 1
+        members = np.split(order, bounds)
+        number = np.zeros(len(kind), np.int64)
+        for index, units in enumerate(members):
+            number[units] = index
+        slices: list[list[ChannelSlice]] = [[] for _ in members]
+        for (one, _), (own, first, repeats) in zip(axes, places, strict=True):
+            _, start = np.unique(number[own], return_index=True)
+            for at in start:
+                group = slices[number[own[at]]]
+                group.append(
+                    ChannelSlice(one.path, one.name, one.axis, int(first[at]), int(repeats[at]), one.role)
+                )
+        groups = [
+            ChannelGroup(
+                _maker(own),
+                tuple(int(unit) for unit in units),
+                tuple(own),
+                self._units.reasons.get(int(units[0]), ""),
+            )
+            for units, own in zip(members, slices, strict=True)
+        ]
+        return sorted(groups, key=lambda group: group.units[0])
+
+
+def _maker(slices: list[ChannelSlice]) -> str:
+    return next((one.path for one in slices if one.role == "out"), slices[0].path)

@@ -1,0 +1,18 @@
+"""Which activation functions look at one number alone."""
+
+from typing import Any
+
+from tfzip.graph.channel_trace import ChannelCall
+from tfzip.graph.positions import Labels
+
+_MIXING = {"softmax", "log_softmax", "sparsemax", "glu"}
+
+
+def activated(call: ChannelCall, labels: Labels | None, activation: Any, name: str = "activation") -> None:
+    """Lets channels stay that an activation mixes, or may mix since it is not one of Keras."""
+    if activation is None or labels is None:
+        return
+    if not str(getattr(activation, "__module__", "")).startswith("keras."):
+        call.fix((labels,), f"its {name} is a function that channels cannot be followed through")
+    elif getattr(activation, "__name__", "") in _MIXING:
+        call.fix((labels,), f"its {name} mixes channels")
