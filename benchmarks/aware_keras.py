@@ -13,7 +13,11 @@ from tfzip.quantization_record import record_of
 from tfzip.sources.models import load_model
 
 # As docs/quantization.md says for the fine-tuning of a trained model; MobileNetV2 is still on its way there.
-FREEZE_STATISTICS = {("resnet8", "int8"): 0, ("mobilenetv2", "int8"): 1}
+OPTIONS = {
+    ("resnet8", "int8"): {"freeze_statistics": 0},
+    ("resnet8", "w4a8"): {"freeze_statistics": 0, "learned_steps": True},
+    ("mobilenetv2", "int8"): {"freeze_statistics": 1},
+}
 FREEZING = {"moving": None, "frozen": 0}  # epoch from which ranges and batch statistics stay as they are
 
 
@@ -43,12 +47,7 @@ def train(start: str, plan: AwarePlan, scheme: str, target: str) -> dict[str, An
     """
     model, callbacks = _fresh(start, plan), [keras.callbacks.CSVLogger(f"{target}.csv")]
     if scheme != "float32":
-        callbacks.insert(
-            0,
-            tfzip.QuantizationCallback(
-                scheme, freeze_statistics=FREEZE_STATISTICS.get((plan.network, scheme))
-            ),
-        )
+        callbacks.insert(0, tfzip.QuantizationCallback(scheme, **OPTIONS[plan.network, scheme]))
     began = time.perf_counter()
     history = plan.fit(keras, model, callbacks)
     fit_s = time.perf_counter() - began

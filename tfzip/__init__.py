@@ -22,6 +22,7 @@ _HOME = {
     "SizeBudget": "tfzip.precision",
     "LatencyBudget": "tfzip.precision",
     "round_weights": "tfzip.quantization.post_training",
+    "remove_channels": "tfzip.pruning.channels.remove",
     "PruningWindow": "tfzip.pruning.window",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",

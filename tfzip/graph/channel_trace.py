@@ -27,6 +27,7 @@ class WeightAxis:
 
     Attributes:
         path: Of the layer.
+        kind: Class name of the layer.
         name: Of the weight.
         variable: The weight.
         axis: Counted from the front.
@@ -37,6 +38,7 @@ class WeightAxis:
     """
 
     path: str
+    kind: str
     name: str
     variable: Any
     axis: int
@@ -163,7 +165,8 @@ class ChannelCall:
         known = self._trace.weights.get(key)
         if known is None:
             name = variable.path.rpartition(f"{self.layer.name}/")[2]
-            known = WeightAxis(self.node.path, name, variable, axis, labels, role)
+            kind = type(self.layer).__name__
+            known = WeightAxis(self.node.path, kind, name, variable, axis, labels, role)
             self._trace.weights[key] = known
         elif known.labels is None or labels is None:
             self.fix((known.labels, labels), "its weights are used where channels have to stay, too")

@@ -22,6 +22,7 @@ class ChannelSlice:
 
     Attributes:
         path: Of the layer.
+        kind: Class name of the layer.
         weight: Name of the weight.
         axis: Counted from the front.
         offset: Where the first channel of the group stands.
@@ -31,6 +32,7 @@ class ChannelSlice:
     """
 
     path: str
+    kind: str
     weight: str
     axis: int
     offset: int
@@ -89,6 +91,42 @@ class Channels:
         """Returns every axis of a weight that has channels, with the unit of each position."""
         known = self._trace.weights.values()
         return [(one, self._units.unit_of[one.labels]) for one in known if one.labels is not None]
+
+    def places(self) -> list[list[tuple[WeightAxis, Labels]]]:
+        """Returns, for each of `groups`, the axes of weights it stands along, and where.
+
+        Positions have the shape (channels of the group, times that each stands there).
+        """
+        number = np.full(len(self._units.unit_of), -1, np.int64)
+        for index, group in enumerate(self.groups):
+            number[list(group.units)] = index
+        found: list[list[tuple[WeightAxis, Labels]]] = [[] for _ in self.groups]
+        for axis, units in self.weight_axes():
+            order = np.lexsort((units, number[units]))
+            order = order[np.searchsorted(number[units][order], 0) :]
+            for part in np.split(order, np.flatnonzero(np.diff(number[units][order])) + 1):
+                if len(part):
+                    index = int(number[units[part[0]]])
+                    found[index].append((axis, part.reshape(self.groups[index].size, -1)))
+        return found
+
+    def read(self) -> list[tuple[int, int, Labels]]:
+        """Returns tensors with channels that a weight reads: id, axis, and the unit of each position."""
+        readers = {id(one.variable) for one, _ in self.weight_axes() if one.role == "in"}
+        seen: dict[tuple[int, int], Labels] = {}
+        for node in self.graph.nodes:
+            if not node.is_layer or not any(id(weight) in readers for weight in node.operation.weights):
+                continue
+            for tensor in node.inputs:
+                for axis, labels in enumerate(self._trace.axes[tensor]):
+                    if labels is not None:
+                        seen[tensor, axis] = self._units.unit_of[labels]
+        return [(tensor, axis, units) for (tensor, axis), units in seen.items()]
+
+    def sizes(self, tensor: int, kept: Kept) -> tuple[int, ...]:
+        """Returns the shape of a tensor when a choice is made, with 1 for what is only known at run time."""
+        known = zip(self.graph.tensors[tensor].sizes, self._trace.axes[tensor], strict=True)
+        return tuple(size if labels is None else kept.count(labels) for size, labels in known)
 
     def kept(self, removed: Iterable[int]) -> Kept:
         """Returns the choice of all units but some."""
@@ -156,7 +194,9 @@ class Channels:
             for at in start:
                 group = slices[number[own[at]]]
                 group.append(
-                    ChannelSlice(one.path, one.name, one.axis, int(first[at]), int(repeats[at]), one.role)
+                    ChannelSlice(
+                        one.path, one.kind, one.name, one.axis, int(first[at]), int(repeats[at]), one.role
+                    )
                 )
         groups = [
             ChannelGroup(

@@ -25,7 +25,7 @@ def count_macs(operation: keras.Operation, inputs: list[Shape], outputs: list[Sh
     Returns:
         The count, or `None` for a layer that holds matrices and has no rule.
     """
-    for base in type(operation).__mro__:
+    for base in operation.__class__.__mro__:  # that of what a stand-in stands for
         if base.__name__ in RULES:
             return RULES[base.__name__](operation, inputs, outputs)
     is_unknown = isinstance(operation, keras.Layer) and any(

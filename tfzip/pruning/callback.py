@@ -11,7 +11,7 @@ import numpy as np
 from tfzip.errors import ModelError, OptionError, did_you_mean
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.clock import FitClock
-from tfzip.pruning.criteria import Criterion, criteria
+from tfzip.pruning.criteria import Criterion, WeightCriterion, criteria
 from tfzip.pruning.decide import SCOPES, choose_masks
 from tfzip.pruning.kernels import LeftOut, find_kernels
 from tfzip.pruning.masked_kernel import MaskedKernel, release_all, release_on_error
@@ -77,7 +77,7 @@ class PruningCallback(keras.callbacks.Callback):
                 f"scope is 'layer' or 'global'. Received: {scope!r}.{did_you_mean(scope, SCOPES)}"
             )
         self.schedule: Schedule = _strategy(schedules, Schedule, schedule)
-        self.criterion: Criterion = _strategy(criteria, Criterion, criterion)
+        self.criterion = _of_weights(_strategy(criteria, Criterion, criterion))
         self.pattern: Pattern = _strategy(patterns, Pattern, pattern)
         self.scope = scope
         self.layers = layers
@@ -229,6 +229,16 @@ class PruningCallback(keras.callbacks.Callback):
         for kernel, mask in zip(self._kernels, masks, strict=True):
             kernel.write(mask)
         self._sparsity = sparsity
+
+
+def _of_weights(criterion: Criterion) -> WeightCriterion:
+    if not isinstance(criterion, WeightCriterion):
+        able = ", ".join(name for name in criteria if issubclass(criteria.type_of(name), WeightCriterion))
+        raise OptionError(
+            f"Criterion {criteria.name_of(criterion)!r} tells channels apart, not single weights."
+            f" Use it with tfzip.remove_channels, or one of these here: {able}."
+        )
+    return criterion
 
 
 def _strategy(registry: Registry[Any], kind: type, spec: Any) -> Any:

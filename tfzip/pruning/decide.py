@@ -6,14 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.pruning.criteria import Criterion
+from tfzip.pruning.criteria import WeightCriterion
 from tfzip.pruning.patterns import ElementPattern, Pattern
 
 SCOPES = ("layer", "global")
 
 
 def choose_masks(
-    kernels: Sequence[NDArray[Any]], sparsity: float, *, criterion: Criterion, pattern: Pattern, scope: str
+    kernels: Sequence[NDArray[Any]],
+    sparsity: float,
+    *,
+    criterion: WeightCriterion,
+    pattern: Pattern,
+    scope: str,
 ) -> list[NDArray[np.bool_]]:
     """Returns a mask for each kernel.
 

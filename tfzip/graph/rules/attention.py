@@ -31,7 +31,11 @@ def heads(call: ChannelCall) -> Sequence[Axes]:
         if dense.bias is not None:
             call.bind(dense.bias, 0, labels)
     call.bind(inner[3].kernel, 0, query_heads, "in")
-    made = call.made(inner[3].kernel, -1)
+    if type(layer).__name__ == "GroupedQueryAttention":  # whose results are as wide as its queries
+        made = sources[0][-1]
+        call.bind(inner[3].kernel, -1, made, "out")
+    else:
+        made = call.made(inner[3].kernel, -1)
     if inner[3].bias is not None:
         call.bind(inner[3].bias, 0, made)
     call.edits.config.append(
@@ -41,7 +45,7 @@ def heads(call: ChannelCall) -> Sequence[Axes]:
 
 
 def _numbers(
-    config: dict[str, Any], query_heads: Labels, key_heads: Labels, made: Labels, kept: Kept
+    config: dict[str, Any], query_heads: Labels, key_heads: Labels, made: Labels | None, kept: Kept
 ) -> dict[str, Any]:
     """Returns the options of a layer with fewer heads or channels."""
     if "num_key_value_heads" in config:
@@ -49,7 +53,8 @@ def _numbers(
             "num_query_heads": kept.count(query_heads),
             "num_key_value_heads": kept.count(key_heads),
         }
-    return {"num_heads": kept.count(query_heads), "output_shape": (kept.count(made),)}
+    width = {} if made is None else {"output_shape": (kept.count(made),)}
+    return {"num_heads": kept.count(query_heads)} | width
 
 
 @rule("Attention", "AdditiveAttention")

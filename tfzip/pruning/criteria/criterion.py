@@ -1,25 +1,53 @@
-"""The base of all criteria and their registry."""
+"""The bases of all criteria and their registry."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfzip.pruning.channels.view import ChannelView
 from tfzip.registry import Registry
+
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Criterion(ABC):
-    """How much each weight matters. A criterion sees arrays, never layers.
+    """How much each channel matters. A criterion sees arrays, never layers.
+
+    Attributes:
+        needs: What it is shown beside weights: `"activations"` or `"gradients"`, in which case its scores of
+            several batches are averaged, or `"loss"`.
+    """
+
+    needs: ClassVar[str] = ""
+
+    @abstractmethod
+    def score_channels(self, view: ChannelView) -> Scores:
+        """Returns the importance of each channel of a group.
+
+        Args:
+            view: The group.
+
+        Returns:
+            Scores of shape (channels,), at least 0; the lowest are removed first. Within a group only their
+            order matters; where groups are ranked together, their scale matters too.
+        """
+
+
+@dataclass(frozen=True)
+class WeightCriterion(Criterion):
+    """How much each weight matters.
 
     Scores add up: a pattern that removes weights in groups scores a group by the sum over its weights.
     A zero scores lowest, so a weight that is pruned stays pruned while sparsity grows.
     """
 
     @abstractmethod
-    def score(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+    def score(self, weights: NDArray[Any]) -> Scores:
         """Returns the importance of each weight.
 
         Args:
@@ -29,6 +57,16 @@ class Criterion(ABC):
             Scores of the kernel's shape, at least 0; the lowest are pruned first. Within a kernel only their
             order matters; with a threshold across layers, their scale matters too.
         """
+
+    def score_channels(self, view: ChannelView) -> Scores:
+        """Returns the mean score of a channel's weights, averaged over the kernels that make and read it."""
+        return mean_of([self.score(rows.values).mean(axis=1) for rows in view.kernels])
+
+
+def mean_of(scores: Sequence[NDArray[Any]]) -> Scores:
+    """Returns the mean of several scores, in double precision."""
+    mean: Scores = np.mean(scores, axis=0, dtype=np.float64)
+    return mean
 
 
 criteria: Registry[Criterion] = Registry("Criterion")

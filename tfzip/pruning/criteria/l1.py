@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.pruning.criteria.criterion import Criterion, criteria
+from tfzip.pruning.criteria.criterion import WeightCriterion, criteria
 
 
 @criteria.register
 @dataclass(frozen=True)
-class L1Criterion(Criterion):
+class L1Criterion(WeightCriterion):
     """Scores a weight by its magnitude relative to its kernel: `|w| / mean(|w|)`.
 
     Free of the kernel's scale, so that a threshold across layers does not empty a layer only because its

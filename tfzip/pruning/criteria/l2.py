@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.pruning.criteria.criterion import Criterion, criteria
+from tfzip.pruning.criteria.criterion import WeightCriterion, criteria
 
 
 @criteria.register
 @dataclass(frozen=True)
-class L2Criterion(Criterion):
+class L2Criterion(WeightCriterion):
     """Scores a weight by its share of the kernel's squared L2 norm: `w**2 / mean(w**2)`.
 
     Like `L1Criterion`, but a few large weights raise the mean more, so that with a threshold across layers a

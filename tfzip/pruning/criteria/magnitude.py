@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
-from tfzip.pruning.criteria.criterion import Criterion, criteria
+from tfzip.pruning.criteria.criterion import WeightCriterion, criteria
 
 
 @criteria.register
 @dataclass(frozen=True)
-class MagnitudeCriterion(Criterion):
+class MagnitudeCriterion(WeightCriterion):
     """Scores a weight by its magnitude: `|w| ** order`.
 
     The baseline of the field (Han et al. 2015, "Learning both Weights and Connections for Efficient Neural

@@ -1,0 +1,259 @@
+"""Channels disappear, the ones that matter least, and what is left computes the same as with zeros."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tfzip
+from tests.graph.channel_zoo import built, examples
+from tfzip.errors import DataError, ModelError, OptionError, UnknownNameError
+from tfzip.pruning.criteria import criteria
+
+DATA_FREE = [name for name in criteria if not criteria.type_of(name).needs]
+
+
+def classifier(width=12, seed=0):
+    """Returns a small compiled network whose channels differ."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(width, 3, use_bias=False, name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(),
+            layers.Conv2D(width, 3, activation="relu", name="second"),
+            layers.BatchNormalization(name="other_norm"),
+            layers.Flatten(),
+            layers.Dense(4, name="head"),
+        ]
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    for variable in model.weights:
+        if "gamma" in variable.path:
+            variable.assign(np.random.default_rng(seed).uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def data(count=64, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, 8, 8, 1)).astype("float32"), rng.integers(0, 4, count)
+
+
+def silence(model, layer, places):
+    """Lets channels of a layer say nothing, and lets nothing be read of them."""
+    kernel = np.array(model.get_layer(layer).kernel.numpy())
+    kernel[..., places] = 0
+    model.get_layer(layer).kernel.assign(kernel)
+
+
+@pytest.mark.parametrize("name", sorted(criteria))
+def test_every_criterion_removes_half(name):
+    model = classifier()
+    small = tfzip.remove_channels(model, 0.5, criterion=name, data=data())
+    assert [small.get_layer(n).kernel.shape for n in ("first", "second")] == [(3, 3, 1, 6), (3, 3, 6, 6)]
+    assert small.output_shape == model.output_shape
+
+
+@pytest.mark.parametrize("name", sorted(set(criteria) - {"random", "batch_norm", "geometric_median"}))
+def test_channels_that_do_nothing_go_first(name):
+    model, dead = classifier(), [1, 4, 5, 10]
+    silence(model, "first", dead)
+    norm = model.get_layer("norm")
+    for variable in (norm.gamma, norm.beta):
+        values = np.array(variable.numpy())
+        values[dead] = 0
+        variable.assign(values)
+    reads = np.array(model.get_layer("second").kernel.numpy())
+    reads[:, :, dead] = 0
+    model.get_layer("second").kernel.assign(reads)
+    small = tfzip.remove_channels(model, 1 / 3, criterion=name, data=data(), layers="first")
+    alive = np.setdiff1d(np.arange(12), dead)
+    np.testing.assert_array_equal(
+        small.get_layer("first").kernel.numpy(), model.get_layer("first").kernel.numpy()[..., alive]
+    )
+    x = data()[0]
+    np.testing.assert_allclose(small.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_model_is_left_as_it_is():
+    model = classifier()
+    before, config, optimizer = model.get_weights(), model.get_config(), model.optimizer
+    for name in ("sensitivity", "taylor", "apoz"):
+        tfzip.remove_channels(model, criterion=name, data=data())
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model.get_config() == config
+    assert model.optimizer is optimizer
+
+
+def test_the_result_is_plain_and_trains():
+    small = tfzip.remove_channels(classifier(), 0.5)
+    assert {type(layer).__module__.split(".")[0] for layer in small.layers} == {"keras"}
+    small.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = data()
+    losses = small.fit(x, y, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_global_ranking_takes_from_the_weaker_layer():
+    model = classifier()
+    model.get_layer("first").kernel.assign(model.get_layer("first").kernel * 1e-3)
+    model.get_layer("second").kernel.assign(model.get_layer("second").kernel * 10)
+    small = tfzip.remove_channels(
+        model, 0.25, criterion="magnitude", scope="global", layers=["first", "second"]
+    )
+    widths = [small.get_layer(name).filters for name in ("first", "second")]
+    assert sum(widths) == 18
+    assert widths[0] != widths[1]
+
+
+def test_isomorphic_ranking_compares_layers_of_one_kind():
+    model = built("residual")
+    small = tfzip.remove_channels(model, 0.5, scope="isomorphic")
+    before = sorted(layer.filters for layer in model.layers if isinstance(layer, layers.Conv2D))
+    after = sorted(layer.filters for layer in small.layers if isinstance(layer, layers.Conv2D))
+    assert sum(after) < sum(before)
+    assert min(after) >= 1
+
+
+def test_widths_are_multiples():
+    small = tfzip.remove_channels(classifier(width=30), 0.5, multiple_of=8)
+    assert [small.get_layer(name).filters for name in ("first", "second")] == [16, 16]
+
+
+def test_a_layer_narrower_than_the_multiple_stays():
+    small = tfzip.remove_channels(classifier(width=6), 0.5, multiple_of=8)
+    assert small.get_layer("first").filters == 6
+
+
+@pytest.mark.parametrize("target", ["macs", "parameters"])
+@pytest.mark.parametrize("name", ["residual", "separable", "attended", "recurrent"])
+def test_a_target_is_met_closely(target, name):
+    model = built(name)
+    small = tfzip.remove_channels(model, 0.5, target=target, scope="global", criterion="l2")
+    if target == "parameters":
+        before, now = model.count_params(), small.count_params()
+    else:
+        before, now = tfzip.profile(model).macs, tfzip.profile(small).macs
+    assert 0.2 * before < now <= 0.52 * before
+
+
+def test_a_function_is_a_target():
+    model = classifier()
+    calls = []
+
+    def cost(candidate):
+        calls.append(candidate)
+        return candidate.count_params()
+
+    small = tfzip.remove_channels(model, 0.6, target=cost)
+    assert small.count_params() <= 0.4 * model.count_params()
+    assert calls[0] is model
+    assert len(calls) < 20
+
+
+def test_only_selected_layers_lose_channels():
+    small = tfzip.remove_channels(classifier(), 0.5, layers="sec*")
+    assert [small.get_layer(name).filters for name in ("first", "second")] == [12, 6]
+
+
+def test_removing_at_random_depends_on_the_seed():
+    model = classifier()
+    kernels = [
+        tfzip.remove_channels(model, criterion="random", seed=seed).get_layer("first").kernel.numpy()
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_data_come_in_batches():
+    import tensorflow as tf
+
+    x, y = data()
+    model = classifier()
+    one = tfzip.remove_channels(model, criterion="taylor", data=(x, y))
+    other = tfzip.remove_channels(
+        model, criterion="taylor", data=tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+    )
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"fraction": 1.0}, OptionError, "below 1"),
+        ({"fraction": -0.1}, OptionError, "at least 0"),
+        ({"fraction": 0.98}, OptionError, "none of the 12 channels of 'first'"),
+        ({"scope": "block"}, OptionError, "'isomorphic'"),
+        ({"multiple_of": 0}, OptionError, "at least 1"),
+        ({"target": "latency"}, OptionError, "'macs'"),
+        ({"target": "macs", "fraction": 0.999}, OptionError, "cannot be met"),
+        ({"criterion": "taylr"}, UnknownNameError, "taylor"),
+        ({"criterion": "taylor"}, OptionError, "Pass data="),
+        ({"criterion": "apoz"}, OptionError, "Pass data="),
+        ({"criterion": "sensitivity"}, OptionError, "Pass data="),
+        ({"criterion": "taylor", "data": data()[0]}, OptionError, "targets"),
+        ({"criterion": "apoz", "data": iter(())}, DataError, "empty"),
+        ({"criterion": "apoz", "data": 3}, DataError, "batches"),
+        ({"layers": "head"}, OptionError, "the model returns them"),
+        ({"layers": "heat"}, OptionError, "head"),
+    ],
+)
+def test_bad_options_are_named(options, error, words):
+    with pytest.raises(error, match=words):
+        tfzip.remove_channels(classifier(), **options)
+
+
+def test_a_loss_is_asked_for():
+    model = tfzip.rebuild(classifier())
+    with pytest.raises(OptionError, match="Compile it"):
+        tfzip.remove_channels(model, criterion="taylor", data=data())
+
+
+def test_batch_normalization_is_asked_for():
+    with pytest.raises(OptionError, match="layers="):
+        tfzip.remove_channels(built("flattened"), criterion="batch_norm")
+
+
+def test_a_lambda_that_reorders_channels_is_named():
+    x = keras.Input((8, 8, 3))
+    y = layers.Lambda(lambda t: t[..., ::-1], name="reversed")(layers.Conv2D(6, 3, name="conv")(x))
+    model = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(y)))
+    with pytest.raises(OptionError, match="reversed"):
+        tfzip.remove_channels(model, layers="conv")
+
+
+def test_an_unbuilt_model_is_an_error():
+    with pytest.raises(ModelError, match="not built"):
+        tfzip.remove_channels(keras.Sequential([layers.Dense(3)]))
+
+
+def test_coupled_layers_are_named():
+    with pytest.raises(OptionError, match="coupled"):
+        tfzip.remove_channels(built("residual"), layers="conv2d")
+
+
+@pytest.mark.parametrize("name", ["residual", "concatenated", "recurrent", "shared", "grouped"])
+@pytest.mark.parametrize("criterion", ["taylor", "apoz", "hrank", "mean_activation", "fisher", "sensitivity"])
+def test_criteria_with_data_work_on_all_kinds_of_groups(name, criterion):
+    model = built(name)
+    model.compile("adam", "mse")
+    x = examples(model, batch=4)
+    y = np.asarray(model(x)) + 1.0
+    small = tfzip.remove_channels(model, 0.5, criterion=criterion, data=(x, y))
+    assert small.count_params() < model.count_params()
+
+
+def test_activations_of_heads_cannot_be_seen():
+    model = built("attended")
+    with pytest.raises(OptionError, match="multi_head_attention"):
+        tfzip.remove_channels(model, criterion="apoz", data=examples(model))
+
+
+def test_a_criterion_of_channels_masks_no_weights():
+    with pytest.raises(OptionError, match="remove_channels"):
+        tfzip.PruningCallback(0.5, criterion="taylor")

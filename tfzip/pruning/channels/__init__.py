@@ -1,0 +1,1 @@
+"""Channels that disappear: which of them, and the smaller model."""

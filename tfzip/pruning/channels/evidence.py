@@ -1,0 +1,170 @@
+"""From a model and data to what a criterion is shown, and to its scores."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfzip.errors import OptionError
+from tfzip.graph.channels import Channels
+from tfzip.graph.rebuild import Rebuild
+from tfzip.pruning.channels.batches import Batch, batches_of
+from tfzip.pruning.channels.view import ChannelView, Rows, rows_of
+from tfzip.pruning.criteria import Criterion, criteria
+
+Array = NDArray[Any]
+
+
+def score_groups(
+    model: keras.Model,
+    channels: Channels,
+    criterion: Criterion,
+    *,
+    data: Any,
+    seed: int,
+    chosen: Sequence[int],
+) -> list[NDArray[np.float64]]:
+    """Returns the scores of the channels of some groups.
+
+    Args:
+        model: The model; compiled, if the criterion needs a loss.
+        channels: Of the model.
+        criterion: Scores them.
+        data: Inputs, `(inputs, targets)`, or batches of them.
+        seed: For what is drawn.
+        chosen: Places of the groups in `channels.groups`.
+
+    Raises:
+        OptionError: The criterion needs data or a loss, which is missing.
+        DataError: The data are empty.
+    """
+    name = criteria.name_of(criterion)
+    if criterion.needs and data is None:
+        raise OptionError(f"Criterion {name!r} looks at {criterion.needs} on data. Pass data=.")
+    evidence = _Evidence(model, channels, seed)
+    if not criterion.needs:
+        views: Iterator[list[ChannelView]] = iter([[evidence.view(index) for index in chosen]])
+    elif criterion.needs == "loss":
+        views = iter([evidence.with_loss(chosen, batches_of(data), name)])
+    elif criterion.needs == "gradients":
+        views = evidence.with_gradients(chosen, batches_of(data), name)
+    else:
+        views = evidence.with_activations(chosen, batches_of(data))
+    sums = [np.zeros(channels.groups[index].size) for index in chosen]
+    count = 0
+    for seen in views:
+        count += 1
+        sums = [total + criterion.score_channels(view) for total, view in zip(sums, seen, strict=True)]
+    return [total / count for total in sums]
+
+
+class _Evidence:
+    """Makes views of groups."""
+
+    def __init__(self, model: keras.Model, channels: Channels, seed: int) -> None:
+        self._model = model
+        self._channels = channels
+        self._places = channels.places()
+        self._seed = seed
+
+    def view(self, index: int, gradients: dict[int, Array] | None = None, **more: Any) -> ChannelView:
+        """Returns a group with the weights it has now."""
+        group = self._channels.groups[index]
+        rows = []
+        for axis, places in self._places[index]:
+            gradient = (gradients or {}).get(id(axis.variable))
+            rows.append(
+                Rows(
+                    axis.variable.name,
+                    axis.role,
+                    rows_of(np.asarray(axis.variable.numpy()), axis.axis, places),
+                    None if gradient is None else rows_of(gradient, axis.axis, places),
+                )
+            )
+        return ChannelView(group.name, group.size, tuple(rows), seed=self._seed, **more)
+
+    def with_gradients(
+        self, chosen: Sequence[int], batches: Sequence[Batch], name: str
+    ) -> Iterator[list[ChannelView]]:
+        """Yields views with the gradients of each batch's loss."""
+        variables = self._model.trainable_variables
+        for x, y in batches:
+            with tf.GradientTape() as tape:
+                loss = self._loss(x, y, name)
+            found = zip(variables, tape.gradient(loss, [one.value for one in variables]), strict=True)
+            gradients = {id(one): np.asarray(tf.convert_to_tensor(g)) for one, g in found if g is not None}
+            yield [self.view(index, gradients) for index in chosen]
+
+    def with_activations(
+        self, chosen: Sequence[int], batches: Sequence[Batch]
+    ) -> Iterator[list[ChannelView]]:
+        """Yields views with what is read of the channels on each batch."""
+        read = self._channels.read()
+        rebuild = Rebuild(self._channels.graph, None, share_weights=True)
+        flat = rebuild.run()
+        tensors = list(dict.fromkeys(tensor for tensor, _, _ in read))
+        probe = keras.Model(flat.inputs, [rebuild.values[tensor] for tensor in tensors])
+        for x, _ in batches:
+            values = dict(
+                zip(tensors, keras.tree.flatten(probe(_in_order(flat, x), training=False)), strict=True)
+            )
+            yield [self.view(index, activations=self._read(index, read, values)) for index in chosen]
+
+    def with_loss(self, chosen: Sequence[int], batches: Sequence[Batch], name: str) -> list[ChannelView]:
+        """Returns views that measure the loss without some of their channels."""
+        before = self._mean_loss(batches, name)
+
+        def without(index: int, places: Array) -> float:
+            units = np.asarray(self._channels.groups[index].units)[places]
+            kept = [(variable, variable.numpy(), values) for variable, values in self._channels.zeroed(units)]
+            changed = [one for one in kept if not np.array_equal(one[1], one[2])]
+            try:
+                for variable, _, values in changed:
+                    variable.assign(values)
+                return self._mean_loss(batches, name) - before
+            finally:
+                for variable, values, _ in changed:
+                    variable.assign(values)
+
+        return [
+            self.view(index, loss_without=lambda places, at=index: without(at, places)) for index in chosen
+        ]
+
+    def _mean_loss(self, batches: Sequence[Batch], name: str) -> float:
+        return float(np.mean([float(self._loss(x, y, name)) for x, y in batches]))
+
+    def _loss(self, x: Any, y: Any, name: str) -> Any:
+        if y is None:
+            raise OptionError(f"Criterion {name!r} needs targets beside inputs. Pass data=(inputs, targets).")
+        if not self._model.compiled:
+            raise OptionError(
+                f"Criterion {name!r} needs the loss of model {self._model.name!r}. Compile it before."
+            )
+        return self._model.compute_loss(x, y, self._model(x, training=False), training=False)
+
+    def _read(self, index: int, read: Any, values: dict[int, Any]) -> tuple[Array, ...]:
+        """Returns a group's activations, (channels, examples, places), in each tensor that is read."""
+        units = np.asarray(self._channels.groups[index].units)
+        found = []
+        for tensor, axis, unit_of in read:
+            at = np.flatnonzero(np.isin(unit_of, units))
+            if len(at):
+                places = at[np.argsort(unit_of[at], kind="stable")].reshape(len(units), -1)
+                maps = np.moveaxis(np.asarray(values[tensor]), axis, 0)[places]
+                found.append(maps[:, 0] if maps.shape[1] == 1 else np.moveaxis(maps, 1, -1))
+        if not found:
+            raise OptionError(
+                f"No layer reads the channels of {self._channels.groups[index].name!r} with weights of its"
+                " own, so that their activations say nothing. Leave it out with layers=."
+            )
+        return tuple(found)
+
+
+def _in_order(flat: keras.Model, x: Any) -> Any:
+    """Returns inputs as a flat model takes them."""
+    if isinstance(x, dict):
+        return [x[tensor.name] for tensor in flat.inputs]
+    return keras.tree.flatten(x)
