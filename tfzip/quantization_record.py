@@ -7,7 +7,7 @@ loading.
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ class QuantizationRecord:
             whose step is not simply their largest magnitude divided by the largest integer. It belongs to
             the kernel as the file holds it: batch normalization folded in.
         inner: Ranges of tensors inside layers that the simulation runs whole, by their name in the file.
-        shapes: Shape of one example of each input that the ranges were seen on, by name: it tells the sizes
-            that the model leaves open.
+        shapes: Shape of one example of each input that the ranges were seen on, by `input_key`: it tells the
+            sizes that the model leaves open.
     """
 
     scheme: Scheme
@@ -44,10 +44,15 @@ class QuantizationRecord:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+def input_key(place: int) -> str:
+    """Returns an input's name in a record: its place, since Keras renames inputs when it loads a model."""
+    return f"input:{place}"
+
+
 def record_of(model: keras.Model) -> QuantizationRecord | None:
     """Returns what was learned about a model, or `None`."""
     store = vars(model).get(_ATTRIBUTE)
-    return store.record if store is not None else None
+    return store.now() if store is not None else None
 
 
 def attach_record(model: keras.Model, record: QuantizationRecord | None) -> None:
@@ -55,7 +60,13 @@ def attach_record(model: keras.Model, record: QuantizationRecord | None) -> None
     if record is None:
         vars(model).pop(_ATTRIBUTE, None)
     else:
-        vars(model).setdefault(_ATTRIBUTE, _RecordStore()).record = record
+        store = vars(model).setdefault(_ATTRIBUTE, _RecordStore())
+        store.record, store.source = record, None
+
+
+def attach_source(model: keras.Model, source: Callable[[], QuantizationRecord | None]) -> None:
+    """Lets a model's record be what `source` returns, while grids move; `attach_record` ends that."""
+    vars(model).setdefault(_ATTRIBUTE, _RecordStore()).source = source
 
 
 def make_room_for_record(model: keras.Model) -> None:
@@ -70,7 +81,7 @@ def attach_saved_record(model: keras.Model, path: Path) -> None:
             return
         with archive.open("model.weights.h5") as stream, h5py.File(stream) as weights:
             group = weights.get(f"{_ATTRIBUTE}/vars")
-            if group:
+            if group and "names" in group:
                 attach_record(model, unpack_record({name: array[()] for name, array in group.items()}))
 
 
@@ -81,10 +92,17 @@ class _RecordStore(keras.Layer):  # type: ignore[misc]  # Keras has no types
         super().__init__(name=_ATTRIBUTE)
         self.built = True
         self.record: QuantizationRecord | None = None
+        self.source: Callable[[], QuantizationRecord | None] | None = None
+
+    def now(self) -> QuantizationRecord | None:
+        """Returns the record."""
+        found = self.source() if self.source is not None else None
+        return self.record if found is None else found
 
     def save_own_variables(self, store: Any) -> None:
-        if self.record is not None:
-            for name, array in pack_record(self.record).items():
+        record = self.now()
+        if record is not None:
+            for name, array in pack_record(record).items():
                 store[name] = array
 
     def load_own_variables(self, store: Any) -> None:

@@ -229,7 +229,7 @@ def test_two_replicas_train_one_set_of_grids(steps, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["replicas"] == 2
-    assert found["ranges"] == ["input:image", "conv", "head"]
+    assert found["ranges"] == ["input:0", "conv", "head"]
     assert found["apart"] <= 1
 
 

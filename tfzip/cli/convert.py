@@ -36,7 +36,9 @@ _SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.va
     help="How ranges are chosen: percentile, min_max, moving_average, mse or entropy.",
 )
 @click.option("--batch", type=int, default=1, show_default=True, help="Fixed batch size of the file.")
-@click.option("--io", help="Type of inputs and outputs: float32, int8 or int16.  [default: the scheme's own]")
+@click.option(
+    "--io", help="Type of inputs and outputs: float32, int8, uint8 or int16.  [default: the scheme's own]"
+)
 @click.option("--strict", is_flag=True, help="Fail when anything is left outside the scheme.")
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the artifact as JSON.")

@@ -22,6 +22,7 @@ from tfzip.errors import ConversionError, SandboxError
 from tfzip.files import written_beside
 from tfzip.graph import walk
 from tfzip.quantization.observers import Observer, observers
+from tfzip.quantization.quantize import QuantizedModel
 from tfzip.quantization_record import record_of
 from tfzip.sandbox import resolve, run_isolated
 from tfzip.schemes import Scheme, get_scheme
@@ -134,6 +135,8 @@ def _export(
     strict: bool = False,
     source_sha256: str = "",
 ) -> Artifact:
+    if isinstance(model, QuantizedModel):
+        model = model.float_model
     record = record_of(model)
     scheme = get_scheme(scheme or (record.scheme if record else "float32"))
     path = Path(os.path.realpath(path))
@@ -160,7 +163,7 @@ def _export(
             batch,
             calibration=spilled(samples, Path(folder)),
             observer=observers.get(observer),
-            recorded=recorded_of(model, record) if scheme.needs_calibration else None,
+            recorded=recorded_of(model, record, optional=bool(samples)) if scheme.needs_calibration else None,
             layers=tuple(layers),
             kernels=kernels_of(model, scheme, record),
         )

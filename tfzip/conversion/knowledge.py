@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from tfzip.conversion.converters import Recorded
 from tfzip.conversion.converters.plans import Kernel
-from tfzip.errors import ModelError
+from tfzip.errors import ConversionError, ModelError
 from tfzip.fingerprint import fingerprint
 from tfzip.graph import flatten
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.fingerprints import probe
+from tfzip.quantization.simulation import Simulation
 from tfzip.quantization.weighted import WeightGroup, weight_groups
-from tfzip.quantization_record import QuantizationRecord
+from tfzip.quantization_record import QuantizationRecord, input_key
 from tfzip.schemes import Scheme
 
 
@@ -51,24 +52,43 @@ def _steps(
 ) -> NDArray[np.float32] | None:
     if record is None or group.key not in record.weight_scales:
         return None
-    same = record.scheme.weights_of(group.path) == scheme.weights_of(group.path)
+    same = group.form(record.scheme) == group.form(scheme)
     return np.asarray(record.weight_scales[group.key], np.float32) if same else None
 
 
-def recorded_of(model: keras.Model, record: QuantizationRecord | None) -> Recorded | None:
-    """Returns the ranges of a model's record and how to find their tensors in a file, or `None`."""
+def recorded_of(
+    model: keras.Model, record: QuantizationRecord | None, *, optional: bool = False
+) -> Recorded | None:
+    """Returns the ranges of a model's record and how to find their tensors in a file, or `None`.
+
+    Args:
+        model: A built model.
+        record: What was learned.
+        optional: Whether there are data to choose ranges on where the record is that of another model.
+
+    Raises:
+        ConversionError: It is, and there are none.
+    """
     if record is None or not record.ranges:
         return None
+    unknown = Simulation(model).unknown_layer(record)
+    if unknown is not None and optional:
+        return None
+    if unknown is not None:
+        raise ConversionError(
+            f"The grids that model {model.name!r} carries are those of a model with a layer {unknown!r},"
+            " which it has not. Give its layers the names they had in training, or pass calibration=."
+        )
     inputs, looks = probe(model, record)
     return Recorded(inputs, tuple(looks), _plain(record.ranges), _plain(record.inner))
 
 
 def shapes_seen(model: keras.Model, record: QuantizationRecord | None) -> list[tuple[int, ...]] | None:
     """Returns the shapes of one example of each input that ranges were learned on, in the model's order."""
-    names = [spec.name for spec in keras.tree.flatten(input_tree(model))]
-    if record is None or not set(names) <= record.shapes.keys():
+    keys = [input_key(place) for place, _ in enumerate(keras.tree.flatten(input_tree(model)))]
+    if record is None or not set(keys) <= record.shapes.keys():
         return None
-    return [record.shapes[name] for name in names]
+    return [record.shapes[key] for key in keys]
 
 
 def _plain(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -14,6 +14,7 @@ from tfzip.conversion.converters import SIGNATURE
 from tfzip.conversion.float_islands import without_float_islands
 from tfzip.conversion.preparation import as_exported
 from tfzip.errors import ConversionError
+from tfzip.graph.keras_nodes import own_call
 from tfzip.graph.signature import input_tree, output_names
 from tfzip.schemes import Scheme
 
@@ -82,7 +83,7 @@ def trace(model: keras.Model, folder: Path, inputs: tuple[TensorSpec, ...], sche
     function = tf.function(serve, input_signature=signature, autograph=False)
     module = tf.Module()
     module.held = [variable.value for variable in model.variables]
-    with as_exported(model, scheme), without_float_islands(model, scheme):
+    with own_call(model), as_exported(model, scheme), without_float_islands(model, scheme):
         try:
             module.serve = function
             concrete = function.get_concrete_function()

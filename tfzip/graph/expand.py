@@ -17,6 +17,7 @@ from tfzip.graph.keras_nodes import (
     all_layers,
     converted_from,
     copy_mask,
+    default_of,
     is_stock,
     keep_history,
     own_variables,
@@ -190,7 +191,9 @@ class Expansion:
 
 
 def _is_fixed(call: CallRecord, training: Any) -> bool:
-    return takes_training(call.operation) and training is not None and not isinstance(training, Unset)
+    is_default = training is True and default_of(call.operation, "training") is True
+    is_unset = training is None or isinstance(training, Unset) or is_default
+    return takes_training(call.operation) and not is_unset
 
 
 def _holds_tensor(structure: Any) -> bool:

@@ -9,7 +9,7 @@ import keras
 from tfzip.errors import ModelError
 from tfzip.graph.expand import Expansion, cause_of
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, TensorRef
-from tfzip.graph.keras_nodes import CallRecord, left_as_it_was
+from tfzip.graph.keras_nodes import CallRecord, left_as_it_was, own_call
 from tfzip.graph.model_inputs import declares_inputs, symbolic_inputs, with_integer_tokens
 from tfzip.graph.walk import check_built, unique_name
 
@@ -40,7 +40,7 @@ def flatten(model: keras.Model, *, strict: bool = False, batch: int | None = Non
     """
     check_built(model)
     inputs = symbolic_inputs(model, batch)
-    with left_as_it_was(model):
+    with own_call(model), left_as_it_was(model):
         expansion = Expansion(model)
         try:
             outputs = expansion.run(inputs)

@@ -3,12 +3,16 @@
 Checked against Keras 3.15. When Keras renames a record, this file changes and no other.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+
+_CALL = ("call", "_call_has_training_arg", "_call_has_context_arg")
+_REPLACED = "_tfzip_replaced"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ def converted_from(tensor: keras.KerasTensor) -> keras.KerasTensor | None:
 def takes_training(operation: keras.Operation) -> bool:
     """Whether an operation is a layer whose `call` has a `training` argument."""
     return bool(getattr(operation, "_call_has_training_arg", False))
+
+
+def default_of(operation: keras.Operation, argument: str) -> Any:
+    """Returns what an argument of an operation's `call` is if it is not given, `None` without a default."""
+    parameter = inspect.signature(type(operation).call).parameters.get(argument)
+    return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default
 
 
 def keep_history(tensors: Iterable[Any]) -> Callable[[], bool]:
@@ -145,17 +155,32 @@ def full_precision(variable: keras.Variable) -> Any:
 
 def replace_call(layer: keras.Layer, function: Callable[..., Any]) -> Callable[[], None]:
     """Lets one layer run `function(*inputs, training=...)` in place of its `call`; returns what undoes it."""
-    names = ("call", "_call_has_training_arg", "_call_has_context_arg")
-    saved = {name: vars(layer)[name] for name in names if name in vars(layer)}
+    saved = {name: vars(layer)[name] for name in _CALL if name in vars(layer)}
     flags = layer._call_has_context_arg | {"training": True}
     vars(layer).update(call=function, _call_has_training_arg=True, _call_has_context_arg=flags)
 
     def undo() -> None:
-        for name in names:
+        for name in (*_CALL, _REPLACED):
             vars(layer).pop(name, None)
         vars(layer).update(saved)
 
+    vars(layer)[_REPLACED] = undo
     return undo
+
+
+@contextmanager
+def own_call(layer: keras.Layer) -> Iterator[None]:
+    """Lets a layer run its own `call` meanwhile, if another has taken its place."""
+    before = dict(vars(layer))
+    undo = before.get(_REPLACED)
+    if undo is None:
+        yield
+        return
+    undo()
+    try:
+        yield
+    finally:
+        vars(layer).update({name: before[name] for name in (*_CALL, _REPLACED) if name in before})
 
 
 @contextmanager

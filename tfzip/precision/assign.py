@@ -109,7 +109,7 @@ def assign_precision(
         >>> found = tfzip.assign_precision(model, x_train[:256], "65KB")
         >>> tfzip.export(model, "small.tflite", scheme=found.scheme, calibration=x_train[:256])
     """
-    if isinstance(budget, int | str):
+    if not isinstance(budget, SizeBudget | LatencyBudget):
         budget = SizeBudget(budget)
     scheme = get_scheme(scheme)
     scan = scan or sensitivity(model, data, scheme=scheme)

@@ -72,7 +72,7 @@ class LatencyBudget:
         costs: From `tfzip.measure_costs`.
 
     Raises:
-        OptionError: The limit is not above 0.
+        OptionError: The limit is not above 0, or `costs` is no table of costs.
     """
 
     limit_ms: float
@@ -81,6 +81,10 @@ class LatencyBudget:
     def __post_init__(self) -> None:
         if not 0 < self.limit_ms < math.inf:
             raise OptionError(f"limit_ms is a number of milliseconds above 0. Received: {self.limit_ms!r}.")
+        if not hasattr(self.costs, "changes_ms"):
+            raise OptionError(
+                f"costs of a LatencyBudget come from tfzip.measure_costs. Received: {self.costs!r}."
+            )
 
     def __str__(self) -> str:
         return f"{format_ms(self.limit_ms)} a run"

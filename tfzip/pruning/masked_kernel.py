@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
-from tfzip.fit_step import recompile
+from tfzip.fit_step import forget_steps, recompile
 from tfzip.pruning.kernels import Kernel
 from tfzip.pruning.mask_constraint import MaskConstraint, smallest_normal
 
@@ -76,7 +76,7 @@ def release_all(model: keras.Model, kernels: Iterable[MaskedKernel]) -> None:
     """Takes masks off kernels and lets the next fit compile a step without them."""
     for kernel in kernels:
         kernel.release()
-    model.train_function = None
+    forget_steps(model)
 
 
 def release_on_error(model: keras.Model) -> None:
@@ -89,6 +89,6 @@ def release_on_error(model: keras.Model) -> None:
         for variable in model.weights:
             if isinstance(variable.constraint, MaskConstraint):
                 release(variable)
-        model.train_function = None
+        forget_steps(model)
 
     recompile(model, on_error=release_masks)

@@ -76,9 +76,12 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
                 f"Scheme {self.scheme.name!r} rounds nothing while training. Export with it directly, or"
                 " train for 'int8', 'w4a8', 'int4_weights' or another integer scheme."
             )
-        for name, value, least in (("start", start, 0), ("batches", batches, 1)):
-            if value < least:
-                raise OptionError(f"{name} must be at least {least}. Received: {value}.")
+        epochs = {"start": start, "freeze_ranges": freeze_ranges, "freeze_statistics": freeze_statistics}
+        for name, value in epochs.items():
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise OptionError(f"{name} counts epochs from 0. Received: {value!r}.")
+        if not isinstance(batches, int) or batches < 1:
+            raise OptionError(f"batches must be a whole number of at least 1. Received: {batches!r}.")
         self.observer: Observer = observers.get(observer)
         self.start = start
         self.freeze_ranges = freeze_ranges
@@ -99,6 +102,11 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             raise ModelError(
                 f"QuantizationCallback needs Keras on TensorFlow. Received: {keras.config.backend()!r}."
                 " Set KERAS_BACKEND=tensorflow."
+            )
+        if self.start >= self.params["epochs"]:
+            raise OptionError(
+                f"start={self.start} is after the last epoch of this fit, {self.params['epochs'] - 1}:"
+                " nothing would be simulated. Epochs count from 0."
             )
         late = self.params["epochs"] - self.params["epochs"] // 3
         self._range_epoch = late if self.freeze_ranges is None else self.freeze_ranges
@@ -130,11 +138,9 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             self._simulated.calibrate(self.observer)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Writes the grids down, for callbacks that save the model."""
-        if self._simulated is not None:
-            if not self._simulated.is_calibrated:
-                self._simulated.calibrate(self.observer)
-            self._simulated.note()
+        """Chooses ranges, if the epoch was too short for it."""
+        if self._simulated is not None and not self._simulated.is_calibrated:
+            self._simulated.calibrate(self.observer)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Gives the model its float forward pass back, and the grids."""

@@ -9,7 +9,7 @@ from tfzip.graph.signature import input_tree
 from tfzip.quantization.copies import copy_with_grids
 from tfzip.quantization.observers import Observer, observers
 from tfzip.quantization.quantizer import Quantizer, in_batches
-from tfzip.quantization_record import attach_record, pack_record, record_of, unpack_record
+from tfzip.quantization_record import QuantizationRecord, attach_record, pack_record, record_of, unpack_record
 from tfzip.schemes import Scheme, get_scheme
 from tfzip.sources.batches import calibration_samples
 
@@ -51,6 +51,8 @@ def quantize(
             " a few hundred inputs: calibration=x_train[:256]."
         )
     copy, scheme, record = copy_with_grids(model, scheme, record)
+    if record is None and not scheme.needs_calibration:
+        record = QuantizationRecord(scheme)
     quantizer = Quantizer(copy, scheme, record)
     if calibration is not None:
         samples = calibration_samples(calibration, keras.tree.flatten(input_tree(copy)), varied=True)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.errors import DataError
+from tfzip.errors import DataError, ModelError
 from tfzip.quantization.emitters.collect import Collect
 from tfzip.quantization.emitters.fake_quantize import FakeQuantize
 from tfzip.quantization.emitters.integer_kernels import IntegerKernels
@@ -30,7 +30,7 @@ class Quantizer:
         record: Grids known from before. Defaults to None: `calibrate` has to be called first.
 
     Raises:
-        ModelError: The model cannot be flattened.
+        ModelError: The model cannot be flattened, or the grids are those of another model.
     """
 
     def __init__(self, model: keras.Model, scheme: Scheme, record: QuantizationRecord | None = None) -> None:
@@ -42,6 +42,13 @@ class Quantizer:
         self._clipped = self._clipping(record)
         self._shapes = {} if record is None else dict(record.shapes)
         if record is not None:
+            unknown = self.simulation.unknown_layer(record)
+            if unknown is not None:
+                raise ModelError(
+                    f"The grids that model {model.name!r} carries are those of a model with a layer"
+                    f" {unknown!r}, which it has not. Give the layers names, so that a model made again has"
+                    " the same ones."
+                )
             self._set_ranges(dict(record.ranges))
 
     @property
@@ -80,14 +87,14 @@ class Quantizer:
             emitter = IntegerKernels(self.scheme, list(emitter.rows), emitter.ranges, emitter.clipping)
         elif self._steps is not None:
             emitter = LearnedSteps(self._steps, self._model)
-        return self.simulation.run(inputs, emitter, batch_statistics=batch_statistics)
+        return self.simulation.run(inputs, emitter, training=training, batch_statistics=batch_statistics)
 
     def learn_steps(self, *, learn: bool) -> None:
         """Lets the steps of grids move in the backward pass of the model run in training, or ends that."""
         if not learn:
             self._steps = None
         elif self._steps is None:
-            forms = {group.key: self.scheme.weights_of(group.path) for group in self.simulation.groups}
+            forms = {group.key: group.form(self.scheme) for group in self.simulation.groups}
             groups = [
                 group
                 for group in self.simulation.groups
@@ -128,15 +135,11 @@ class Quantizer:
         """Returns how much of the magnitude a kernel's grid covers, where that is not all of it."""
         shares = {}
         for group in self.simulation.groups:
-            form = self.scheme.weights_of(group.path)
+            form = group.form(self.scheme)
             if form.kind != "int" or not form.per_channel:
                 continue
             rows = group.by_channel(group.folded_kernel())
-            if (
-                record is not None
-                and group.key in record.weight_scales
-                and record.scheme.weights_of(group.path) == form
-            ):
+            if record is not None and group.key in record.weight_scales and group.form(record.scheme) == form:
                 steps = record.weight_scales[group.key]
             elif form.bits < _FULL_BITS:
                 steps = least_squares_scales(rows, form)

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzip.errors import ConversionError, TfzipError
-from tfzip.fit_step import forget_steps, recompile
+from tfzip.errors import ConversionError, ModelError, TfzipError
+from tfzip.fit_step import Fit, forget_steps, recompile
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer
 from tfzip.quantization.quantizer import Quantizer, in_batches
-from tfzip.quantization_record import attach_record, record_of
+from tfzip.quantization_record import QuantizationRecord, attach_record, attach_source, record_of
 from tfzip.sandbox import resolve
 from tfzip.schemes import Scheme
 from tfzip.sources.batches import calibration_samples
@@ -31,8 +31,19 @@ def leave_simulation(model: keras.Model) -> None:
         leave()
 
 
+def _quantizer(model: keras.Model, scheme: Scheme, known: QuantizationRecord | None) -> Quantizer:
+    """Returns the quantizer of a model, without the grids it carries if they are those of another."""
+    try:
+        return Quantizer(model, scheme, known)
+    except ModelError as error:
+        if known is None:
+            raise
+        warnings.warn(f"{error} Ranges are chosen anew.", stacklevel=2)
+        return Quantizer(model, scheme)
+
+
 class SimulatedFit:
-    """Replaces a model's forward pass, from the construction to `leave` or to a failing train step.
+    """Replaces a model's forward pass, from the construction to `leave` or the end of the fit.
 
     Without grids from before, the forward pass stays in float until the first `calibrate`.
 
@@ -48,7 +59,7 @@ class SimulatedFit:
         record = record_of(model)
         known = record if record is not None and record.scheme == scheme and record.ranges else None
         with model.distribute_strategy.scope():
-            self._quantizer = Quantizer(model, scheme, known)
+            self._quantizer = _quantizer(model, scheme, known)
         self._inputs = keras.tree.flatten(input_tree(model))
         self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
         self._batches: list[Any] = []
@@ -56,8 +67,10 @@ class SimulatedFit:
         self._jit_compile = model.jit_compile
         self._learned_steps = learned_steps
         self._ranges_move = self._statistics_move = False
+        self._fit = Fit(model)
         self._undo = replace_call(model, self._forward)
         vars(model)[_LEAVE] = self.leave
+        attach_source(model, self._record)
         recompile(model, on_error=self.leave)
 
     def keep_batches(self) -> None:
@@ -88,8 +101,19 @@ class SimulatedFit:
             raise
 
     def keep_batch(self) -> int:
-        """Keeps what the last train step read; returns how many batches are kept."""
-        self._batches.append([np.asarray(variable.read_value()) for variable in self._latest])
+        """Keeps what the last train step read; returns how many batches are kept.
+
+        Raises:
+            ModelError: The step did not run the model in training.
+        """
+        batch = [np.asarray(variable.read_value()) for variable in self._latest]
+        if any(not len(array) for array in batch):
+            self.leave()
+            raise ModelError(
+                f"The train_step of model {self._model.name!r} does not call the model in training, so that"
+                " nothing would be simulated. Let it call self(x, training=True)."
+            )
+        self._batches.append(batch)
         return len(self._batches)
 
     def calibrate(self, observer: Observer) -> None:
@@ -109,20 +133,20 @@ class SimulatedFit:
             self._set_learning()
             recompile(self._model)
 
-    def note(self) -> None:
-        """Attaches the grids as they are now to the model."""
-        if self.is_calibrated:
-            attach_record(self._model, self._quantizer.record())
-
     def leave(self) -> None:
-        """Gives the model its float forward pass back."""
-        self.note()
+        """Gives the model its float forward pass back, and the grids as they are now."""
+        self._give_back()
+        forget_steps(self._model)
+
+    def _give_back(self) -> None:
+        with tf.init_scope():  # also where a graph is being traced
+            attach_record(self._model, record_of(self._model))
         vars(self._model).pop(_LEAVE, None)
         self._undo()
         self._model.jit_compile = self._jit_compile
-        forget_steps(self._model)
-        if record_of(self._model) is None:
-            attach_record(self._model, None)
+
+    def _record(self) -> QuantizationRecord | None:
+        return self._quantizer.record() if self.is_calibrated else None
 
     def finish(self, observer: Observer) -> None:
         """Leaves, and finds ranges for what the simulation ran whole, so that export needs no data."""
@@ -153,10 +177,14 @@ class SimulatedFit:
             self._quantizer.learn_steps(learn=self._learns)
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
-        if training and self._latest:
-            for variable, tensor in zip(self._latest, keras.tree.flatten(inputs), strict=True):
+        is_over = self._fit.is_over
+        if is_over:
+            self._give_back()
+        elif training and self._latest:
+            tensors = self._quantizer.simulation.in_order(inputs)
+            for variable, tensor in zip(self._latest, tensors, strict=True):
                 variable.assign(tf.cast(tensor, variable.dtype))
-        if self.is_calibrated:
+        if self.is_calibrated and not is_over:
             learns = bool(training) and self._statistics_move
             return self._quantizer(inputs, training=bool(training), batch_statistics=learns)
         if self._with_training:
@@ -168,7 +196,7 @@ class SimulatedFit:
         with self._model.distribute_strategy.scope():
             return [
                 tf.Variable(
-                    tf.zeros([1, *(max(size, 1) for size in one.shape[1:])], one.dtype),
+                    tf.zeros([0, *(max(size, 1) for size in one.shape[1:])], one.dtype),
                     shape=[None] * len(one.shape),
                     trainable=False,
                     aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,

@@ -1,17 +1,28 @@
 """Running a model the way its file runs: folded, fused, and with something done to every stored tensor."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from tfzip.graph import flatten
 from tfzip.graph.flat_graph import FlatGraph, FlatNode, FlatTensor, filled
+from tfzip.graph.keras_nodes import takes_training
 from tfzip.graph.lowering import Lowering
 from tfzip.quantization.call import Call
 from tfzip.quantization.contracts import contract_of, is_complete
 from tfzip.quantization.emitters import Emitter, Value
 from tfzip.quantization.weighted import WeightGroup, weight_groups
+from tfzip.quantization_record import QuantizationRecord, input_key
+
+
+@dataclass(frozen=True)
+class _Mode:
+    """How layers run that do something else in training."""
+
+    training: bool
+    batch_statistics: bool
 
 
 class Simulation:
@@ -47,12 +58,15 @@ class Simulation:
             if index not in self._lowering.folded and not is_complete(node)
         )
 
-    def run(self, inputs: Any, emitter: Emitter, *, batch_statistics: bool = False) -> Any:
+    def run(
+        self, inputs: Any, emitter: Emitter, *, training: bool = False, batch_statistics: bool = False
+    ) -> Any:
         """Computes the model's outputs.
 
         Args:
             inputs: As the model takes them: one tensor, or a list or dictionary of tensors.
             emitter: What happens to tensors that the file stores.
+            training: Whether layers drop, move and augment as in training. Defaults to False.
             batch_statistics: Whether batch normalization uses and updates statistics of the batch. Defaults
                 to False.
 
@@ -60,36 +74,50 @@ class Simulation:
             Outputs in the model's structure.
         """
         values: dict[int, Value] = {}
-        for ref, tensor in zip(self.graph.input_ids(), self._flat(inputs), strict=True):
-            values[ref] = self._input(self.graph.tensors[ref], tensor, emitter)
+        for place, (ref, tensor) in enumerate(
+            zip(self.graph.input_ids(), self.in_order(inputs), strict=True)
+        ):
+            values[ref] = self._input(self.graph.tensors[ref], input_key(place), tensor, emitter)
         for index, node in enumerate(self.graph.nodes):
             if not set(node.outputs) <= values.keys():
-                self._run_node(index, node, values, emitter, batch_statistics)
+                self._run_node(index, node, values, emitter, _Mode(training, batch_statistics))
         tensors = {ref: value.tensor for ref, value in values.items()}
         return filled(self.graph.outputs, tensors)
 
     def shapes_of(self, inputs: Any) -> dict[str, tuple[int, ...]]:
-        """Returns the shape of one example of each input, by name."""
-        arrays = zip(self.graph.input_ids(), self._flat(inputs), strict=True)
-        return {self.graph.tensors[ref].name: tuple(map(int, array.shape[1:])) for ref, array in arrays}
+        """Returns the shape of one example of each input, by its key."""
+        arrays = enumerate(self.in_order(inputs))
+        return {input_key(place): tuple(map(int, array.shape[1:])) for place, array in arrays}
 
-    def _flat(self, inputs: Any) -> list[Any]:
-        """Returns the inputs in the order of the graph's; a dictionary may name those of any model."""
-        if isinstance(inputs, dict) and not isinstance(self.graph.inputs, dict):
-            return [inputs[self.graph.tensors[ref].name] for ref in self.graph.input_ids()]
-        return list(keras.tree.flatten(inputs))
+    def in_order(self, inputs: Any) -> list[Any]:
+        """Returns the inputs as Keras hands them to the layers, in the order of the graph's.
 
-    def _input(self, spec: FlatTensor, tensor: Any, emitter: Emitter) -> Value:
+        A dictionary may name the inputs of any model, and more; an axis of size 1 may be missing or too many.
+        """
+        refs, tensors = self.graph.input_ids(), self.graph.tensors
+        if isinstance(inputs, dict) and isinstance(self.graph.inputs, dict):
+            inputs = {name: inputs[name] for name in self.graph.inputs}
+        elif isinstance(inputs, dict):
+            inputs = [inputs[tensors[ref].name] for ref in refs]
+        given = keras.tree.flatten(inputs)
+        return [_of_rank(tensor, tensors[ref].shape) for ref, tensor in zip(refs, given, strict=True)]
+
+    def unknown_layer(self, record: QuantizationRecord) -> str | None:
+        """Returns the first layer that a record has ranges for and the model has not, if there is one."""
+        known = {*self._keys, *map(input_key, range(len(self.graph.input_ids())))}
+        parts = ([key, *_beginnings(key)] for key in record.ranges)
+        return next((keys[0] for keys in parts if known.isdisjoint(keys)), None)
+
+    def _input(self, spec: FlatTensor, key: str, tensor: Any, emitter: Emitter) -> Value:
         tensor = keras.ops.convert_to_tensor(tensor)
         if not keras.backend.is_float_dtype(spec.dtype):
             return Value(tensor)
         if not keras.backend.is_float_dtype(tensor.dtype):
             tensor = keras.ops.cast(tensor, spec.dtype)
-        key = f"input:{spec.name}"
         return Value(emitter.tensor(key, tensor, None), key)
 
     def _run_node(
-        self, index: int, node: FlatNode, values: dict[int, Value], emitter: Emitter, batch_statistics: bool
+        self, index: int, node: FlatNode, values: dict[int, Value], emitter: Emitter, mode: "_Mode"
     ) -> None:
         groups = tuple(self._groups_of.get(index, ()))
         followers = self._lowering.folded_after(index)
@@ -98,11 +126,11 @@ class Simulation:
 
         def tail(tensor: Any) -> Any:
             for follower in folded:
-                tensor = _computed(self.graph.nodes[follower], [tensor], values)
+                tensor = _computed(self.graph.nodes[follower], [tensor], values, mode)
             return tensor
 
         def compute(tensors: Sequence[Any]) -> Any:
-            return _computed(node, tensors, values)
+            return _computed(node, tensors, values, mode)
 
         last = followers[-1] if followers else index
         call = Call(
@@ -112,7 +140,7 @@ class Simulation:
             self._keys[index],
             emitter,
             groups,
-            batch_statistics,
+            mode.batch_statistics,
             tail,
             compute,
         )
@@ -122,6 +150,21 @@ class Simulation:
         for follower in followers:
             for one in (follower, *self._lowering.twins.get(follower, ())):
                 values[self.graph.nodes[one].outputs[0]] = results[0]
+
+
+def _of_rank(tensor: Any, shape: Sequence[int | None]) -> Any:
+    """Returns a tensor with the axes that an input declares, as Keras makes it."""
+    if len(tensor.shape) == len(shape) - 1 and shape[-1] == 1:
+        return keras.ops.expand_dims(tensor, -1)
+    if len(tensor.shape) == len(shape) + 1 and tensor.shape[-1] == 1:
+        return keras.ops.squeeze(tensor, -1)
+    return tensor
+
+
+def _beginnings(key: str) -> list[str]:
+    """Returns the paths above a key: `a` and `a/b` of `a/b/c`."""
+    places = [index for index, letter in enumerate(key) if letter == "/"]
+    return [key[:index] for index in places]
 
 
 def _keys(graph: FlatGraph) -> list[str]:
@@ -134,9 +177,12 @@ def _keys(graph: FlatGraph) -> list[str]:
     return keys
 
 
-def _computed(node: FlatNode, tensors: Sequence[Any], values: dict[int, Value]) -> Any:
+def _computed(node: FlatNode, tensors: Sequence[Any], values: dict[int, Value], mode: _Mode) -> Any:
     """Runs a node on other tensors than those of `values`, in the order of its inputs."""
     known = {ref: value.tensor for ref, value in values.items()}
     known |= dict(zip(node.inputs, tensors, strict=True))
     args, kwargs = filled((node.args, node.kwargs), known)
+    if takes_training(node.operation) and "training" not in kwargs:
+        learns = isinstance(node.operation, keras.layers.BatchNormalization)
+        kwargs["training"] = mode.batch_statistics if learns else mode.training
     return node.operation(*args, **kwargs)

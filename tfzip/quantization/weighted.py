@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tfzip.graph.channelwise import Channelwise
 from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.graph.lowering import Lowering
+from tfzip.schemes import Scheme, TensorFormat
 
 _LAST, _DEPTHWISE, _TRANSPOSED = (-1,), (-2, -1), (-2,)
 _KERNELS: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
@@ -25,6 +26,10 @@ _KERNELS: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
         (("depthwise_kernel", _DEPTHWISE), ("pointwise_kernel", _LAST)),
     ),
 }
+
+
+_WIDE = frozenset(("Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"))
+_WIDE_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,13 @@ class WeightGroup:
     nodes: tuple[int, ...]
     after: tuple[Channelwise, ...] = ()
     in_kernel: tuple[int, ...] = ()
+
+    def form(self, scheme: Scheme) -> TensorFormat:
+        """Returns the format of this kernel in a file: 8 bits where LiteRT has no kernel for fewer."""
+        form = scheme.weights_of(self.path)
+        is_hybrid_depthwise = self.axes == _DEPTHWISE and scheme.activations.kind == "float"
+        is_wide = type(self.layer).__name__ in _WIDE or is_hybrid_depthwise
+        return replace(form, bits=_WIDE_BITS) if is_wide and form.bits < _WIDE_BITS else form
 
     @property
     def bias(self) -> keras.Variable | None:

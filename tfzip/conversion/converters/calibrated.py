@@ -14,6 +14,13 @@ Batch = dict[str, NDArray[Any]]
 Values = Callable[[int], NDArray[np.float32]]
 
 
+_BYTES = {
+    schema.TensorType.UINT8: (0.0, 255.0),
+    schema.TensorType.INT8: (-128.0, 127.0),
+    schema.TensorType.BOOL: (0.0, 1.0),
+}
+
+
 class CalibratedFile:
     """Ranges of the activations of the main graph.
 
@@ -67,6 +74,16 @@ class CalibratedFile:
             buffer = self._model.Buffers(tensor.Buffer())
             if tensor.Type() == schema.TensorType.FLOAT32 and buffer.DataLength():
                 yield buffer.DataAsNumpy().view("<f4")
+
+    def casts(self) -> Iterator[tuple[int, Range]]:
+        """Yields the results of casts from bytes, and all that a byte can be."""
+        graph = self._model.Subgraphs(0)
+        for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
+            code = self._model.OperatorCodes(operator.OpcodeIndex())
+            if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) == schema.BuiltinOperator.CAST:
+                limits = _BYTES.get(graph.Tensors(operator.Inputs(0)).Type())
+                if limits is not None and operator.Outputs(0) in self._bounds:
+                    yield operator.Outputs(0), limits
 
     def operators(self) -> Iterator[tuple[int, list[int], list[int]]]:
         """Yields the operations of the main graph: builtin code, inputs and outputs that have a range."""

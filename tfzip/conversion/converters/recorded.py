@@ -55,6 +55,10 @@ def write_recorded(file: CalibratedFile, recorded: Recorded, batch: int) -> list
         if index not in known and name in recorded.inner:
             file[index] = recorded.inner[name]
             known.add(index)
+    for index, limits in file.casts():
+        if index not in known:
+            file[index] = limits
+            known.add(index)
     for code, given, made in file.operators():
         is_joined = code == Op.CONCATENATION and len({file[index] for index in given}) == 1
         if (code in _SAME_GRID or is_joined) and known.intersection(given):

@@ -58,7 +58,7 @@ class FakeQuantize(Emitter):
 
     def weight(self, group: WeightGroup, kernel: Any) -> tuple[Any, Any]:
         """Rounds a kernel to a grid that follows its magnitudes."""
-        form = self.scheme.weights_of(group.path)
+        form = group.form(self.scheme)
         if form.kind != "int":
             return kernel, None
         lowest, highest = form.limits
@@ -113,13 +113,13 @@ class FakeQuantize(Emitter):
     def steps_of(self, group: WeightGroup) -> Any:
         """Returns the steps of a kernel as it is now, one number per channel or one for all."""
         kernel = ops.convert_to_tensor(group.folded_kernel())
-        return self._step(group, kernel, self.scheme.weights_of(group.path))
+        return self._step(group, kernel, group.form(self.scheme))
 
     def _range(self, key: str | None) -> Any:
         return ops.convert_to_tensor(full_precision(self.ranges))[self.rows[str(key)]]
 
     def _is_integer_kernel(self, kernel: Kernel) -> bool:
-        return self.scheme.weights_of(kernel.group.path).kind == "int"
+        return kernel.group.form(self.scheme).kind == "int"
 
     def _step(self, group: WeightGroup, kernel: Any, form: TensorFormat) -> Any:
         magnitude = ops.abs(kernel)

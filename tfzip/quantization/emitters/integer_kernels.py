@@ -45,7 +45,7 @@ class IntegerKernels(FakeQuantize):
         total = apply(self._integers(source), ops.round(stored / spread))
         if kernel.bias is not None:
             total = total + kernel.align(ops.round(kernel.bias / (source_step * step)))
-        is_narrow = self.scheme.weights_of(kernel.group.path).bits < _XNNPACK_BITS
+        is_narrow = kernel.group.form(self.scheme).bits < _XNNPACK_BITS
         is_dense = len(kernel.group.kernel.shape) == _DENSE_AXES
         return Sum(total, source_step, kernel.align(step), rounded_twice=is_narrow and not is_dense)
 

@@ -124,7 +124,7 @@ class LearnedSteps(FakeQuantize):
             spread, logarithms = group.along_channels(step), group.along_channels(logarithms)
         else:
             spread, logarithms = step, ops.reshape(logarithms, [1] * len(kernel.shape))
-        lowest, highest = self.scheme.weights_of(group.path).limits
+        lowest, highest = group.form(self.scheme).limits
         limits = (lowest * spread, highest * spread)
         return _learning(kernel, ops.stop_gradient(rounded), limits, logarithms), step
 

@@ -1,0 +1,5 @@
+"""`python -m tfzip`."""
+
+from tfzip.cli import main
+
+main()
