@@ -12,12 +12,9 @@ import tfzip
 from tfzip.quantization_record import record_of
 from tfzip.sources.models import load_model
 
+MIXED_BYTES = 60_000  # 4 bits, and 8 where the outputs change most, as 256 training images tell
 # As docs/quantization.md says for the fine-tuning of a trained model; MobileNetV2 is still on its way there.
-OPTIONS = {
-    ("resnet8", "int8"): {"freeze_statistics": 0},
-    ("resnet8", "w4a8"): {"freeze_statistics": 0, "learned_steps": True},
-    ("mobilenetv2", "int8"): {"freeze_statistics": 1},
-}
+FREEZE_STATISTICS = {("resnet8", "int8"): 0, ("mobilenetv2", "int8"): 1}
 FREEZING = {"moving": None, "frozen": 0}  # epoch from which ranges and batch statistics stay as they are
 
 
@@ -36,18 +33,26 @@ def pretrain(plan: AwarePlan, path: str) -> list[float]:
     return history["val_accuracy"]
 
 
-def train(start: str, plan: AwarePlan, scheme: str, target: str) -> dict[str, Any]:
+def train(start: str, plan: AwarePlan, kind: str, target: str) -> dict[str, Any]:
     """Trains for a scheme and saves the model, with its grids; returns the time and the history.
 
     Args:
         start: The model to start from.
         plan: How to train.
-        scheme: "float32" for a plain fit, or what to train for.
+        kind: "float32" for a plain fit, "mixed" for 4 and 8 bits within `MIXED_BYTES`, or a scheme.
         target: Path of what is written, without its ending.
     """
+    scheme: Any = kind
     model, callbacks = _fresh(start, plan), [keras.callbacks.CSVLogger(f"{target}.csv")]
+    if scheme == "mixed":
+        scheme = tfzip.assign_precision(model, plan.train_rows()[0][:256], MIXED_BYTES).scheme
     if scheme != "float32":
-        callbacks.insert(0, tfzip.QuantizationCallback(scheme, **OPTIONS[plan.network, scheme]))
+        callbacks.insert(
+            0,
+            tfzip.QuantizationCallback(
+                scheme, freeze_statistics=FREEZE_STATISTICS.get((plan.network, kind))
+            ),
+        )
     began = time.perf_counter()
     history = plan.fit(keras, model, callbacks)
     fit_s = time.perf_counter() - began

@@ -19,14 +19,14 @@ def bars(result: dict[str, Any]) -> list[dict[str, Any]]:
     if {"float32", "int8"} <= resnet8.keys():
         least = resnet8["float32"]["file_accuracy"] - 0.002
         bar("resnet8: accuracy of the int8 file", resnet8["int8"]["file_accuracy"], least)
-    if "w4a8" in resnet8:
-        bar("resnet8: accuracy of the w4a8 file", resnet8["w4a8"]["file_accuracy"], 0.872)
-        bar("resnet8: bytes of the w4a8 file", resnet8["w4a8"]["bytes"], most=60_000)
+    for kind in resnet8.keys() & {"w4a8", "mixed"}:
+        bar(f"resnet8: accuracy of the {kind} file", resnet8[kind]["file_accuracy"], 0.872)
+        bar(f"resnet8: bytes of the {kind} file", resnet8[kind]["bytes"], most=60_000)
     for network, kinds in means.items():
         if {"int8", "tfmot"} <= kinds.keys():
             what = f"{network}: accuracy of the int8 file beside TFMOT's"
             bar(what, kinds["int8"]["file_accuracy"], kinds["tfmot"]["file_accuracy"])
-        for kind in ("int8", "w4a8"):
+        for kind in ("int8", "w4a8", "mixed"):
             if kind in kinds:
                 bar(f"{network}: agreement of simulation and {kind} file", kinds[kind]["agreement"], 0.999)
     for kind, ratio in step_ratios(result["step_time"]).items():

@@ -158,7 +158,7 @@ def test_random_layers_do_nothing_outside_of_training(tmp_path, layer):
     y = layers.Conv2D(4, 3, activation="relu")(layer(x))
     model = trained(functional(x, layers.Dense(4, activation="softmax")(layers.Flatten()(y))))
     simulated = tfzip.quantize(model)
-    np.testing.assert_allclose(simulated.predict(X, verbose=0), model.predict(X, verbose=0), atol=0.1)
+    np.testing.assert_allclose(simulated.predict(X, verbose=0), model.predict(X, verbose=0), atol=0.15)
     assert tfzip.parity(model, tfzip.export(model, tmp_path / "m.tflite"), X).max_lsb <= 1
 
 
@@ -207,7 +207,7 @@ def test_a_simulated_model_is_exported_as_the_one_inside(tmp_path):
 def test_float_activations_need_no_calibration():
     model = network()
     found = tfzip.quantize(model, "int8_weights").predict(X, verbose=0)
-    np.testing.assert_allclose(found, model.predict(X, verbose=0), atol=0.1)
+    np.testing.assert_allclose(found, model.predict(X, verbose=0), atol=0.15)
 
 
 @pytest.mark.parametrize(
