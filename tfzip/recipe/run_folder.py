@@ -14,7 +14,8 @@ from tfzip.errors import OptionError
 from tfzip.files import written_beside
 
 RECORD_FILE = "record.json"
-RESTART_FILE = "restart.npz"
+RESTART = "restart."  # how the names of files begin with which an interrupted step goes on
+RESTART_FILE = f"{RESTART}npz"
 SOURCE_FOLDER = "00-source"
 REPORT_FILES = ("report.json", "report.md")
 _MARKER = "run.json"
@@ -120,7 +121,7 @@ def _claim(folder: Path, recipe_name: str) -> None:
 
 def _has_work(folder: Path) -> bool:
     """Returns whether any step has been finished or has a restart point."""
-    left = [*folder.glob(f"*/{RECORD_FILE}"), *folder.glob(f"*/{RESTART_FILE}")]
+    left = [*folder.glob(f"*/{RECORD_FILE}"), *folder.glob(f"*/{RESTART}*")]
     return any(file.parent.name != SOURCE_FOLDER for file in left)
 
 
@@ -147,7 +148,8 @@ def write_record(folder: Path, record: StepRecord) -> StepRecord:
     """Marks a step as finished and returns the record as it will be read; the restart point has served."""
     text = json.dumps(asdict(record), indent=2, default=str)
     write_text(folder / RECORD_FILE, text + "\n")
-    (folder / RESTART_FILE).unlink(missing_ok=True)
+    for entry in folder.glob(f"{RESTART}*"):
+        entry.unlink()
     return StepRecord(**json.loads(text))
 
 
@@ -165,12 +167,12 @@ def damaged_file(folder: Path, record: StepRecord) -> str:
 
 
 def begin_step(folder: Path) -> None:
-    """Empties a step's folder, except for the restart point of an interrupted training."""
+    """Empties a step's folder, except for the restart points of an interrupted training."""
     folder.mkdir(exist_ok=True)
     for entry in folder.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name != RESTART_FILE:
+        elif not entry.name.startswith(RESTART):
             entry.unlink()
 
 

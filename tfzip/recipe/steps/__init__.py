@@ -1,6 +1,16 @@
 """The verbs of a recipe: one step per file."""
 
-from tfzip.recipe.steps import benchmark, cluster, compare, evaluate, export, prune, quantize, train
+from tfzip.recipe.steps import (
+    benchmark,
+    cluster,
+    compare,
+    evaluate,
+    export,
+    prune,
+    quantize,
+    remove_channels,
+    train,
+)
 from tfzip.recipe.steps.step import Step, steps
 
 __all__ = [
@@ -12,6 +22,7 @@ __all__ = [
     "export",
     "prune",
     "quantize",
+    "remove_channels",
     "steps",
     "train",
 ]
