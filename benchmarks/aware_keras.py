@@ -49,9 +49,7 @@ def train(start: str, plan: AwarePlan, kind: str, target: str) -> dict[str, Any]
     if scheme != "float32":
         callbacks.insert(
             0,
-            tfzip.QuantizationCallback(
-                scheme, freeze_statistics=FREEZE_STATISTICS.get((plan.network, kind))
-            ),
+            tfzip.QuantizationCallback(scheme, freeze_statistics=FREEZE_STATISTICS.get((plan.network, kind))),
         )
     began = time.perf_counter()
     history = plan.fit(keras, model, callbacks)

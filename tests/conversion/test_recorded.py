@@ -18,7 +18,7 @@ from tfzip.tflite import read
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(-1, 1, (48, 8, 8, 3)).astype("float32")
 RANGES = {
-    "input:image": (-1.25, 1.5),
+    "input:0": (-1.25, 1.5),
     "conv": (0.0, 3.25),
     "depthwise": (-2.5, 2.75),
     "sum": (-2.125, 4.5),
@@ -40,7 +40,7 @@ def attentive():
     x = keras.Input((5, 8), name="x")
     y = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
     model = keras.Model(x, layers.Dense(3, name="out")(y))
-    ranges = {"input:x": (-4.0, 4.0), "attention": (-3.0, 3.0), "out": (-3.0, 3.0)}
+    ranges = {"input:0": (-4.0, 4.0), "attention": (-3.0, 3.0), "out": (-3.0, 3.0)}
     attach_record(model, QuantizationRecord(get_scheme("int8"), ranges))
     return model, RNG.normal(size=(32, 5, 8)).astype("float32")
 

@@ -89,12 +89,13 @@ class ChannelTrace:
             self.returned += [labels for labels in self.axes[tensor] if labels is not None]
         for labels in self.returned:
             self.positions.fix(labels, "the model returns them")
+        for path, reason, labels in self.stops:
+            self.positions.fix(labels, f"{path}: {reason}")
 
     def stop(self, node: FlatNode, axes: Axes, reason: str) -> None:
         """Lets all positions of some axes stay, for what a node does."""
         for labels in axes:
             if labels is not None:
-                self.positions.fix(labels, f"{node.path}: {reason}")
                 self.stops.append((node.path, reason, labels))
 
     def _follow(self, node: FlatNode, rule: "Rule") -> None:

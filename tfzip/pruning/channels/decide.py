@@ -1,5 +1,6 @@
 """Which channels go: a pure function from scores to choices."""
 
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
 
+_LEAST = 0.1  # of each group, where groups are ranked together
 SCOPES = ("layer", "global", "isomorphic")
 Scores = NDArray[np.float64]
 Choice = NDArray[np.bool_]
@@ -32,7 +34,8 @@ def choose_channels(
         multiples: What the number of channels left of each group has to be a multiple of, at least once.
 
     Returns:
-        True for channels that go. A group that is ranked with others keeps at least its best channel.
+        True for channels that go. A group that is ranked with others keeps at least the best tenth of its
+        channels, since one that is too narrow cuts the network apart.
     """
     if scope == "layer":
         counts = [round(fraction * len(one)) for one in scores]
@@ -70,8 +73,9 @@ def _ranked(scores: Sequence[Scores], fraction: float) -> list[int]:
     everything = np.concatenate(scores)
     owner = np.repeat(np.arange(len(scores)), [len(one) for one in scores])
     for index, one in enumerate(scores):
-        everything[np.flatnonzero(owner == index)[np.argmax(one)]] = np.inf
-    count = min(round(fraction * len(everything)), len(everything) - len(scores))
+        best = np.argsort(one, kind="stable")[-math.ceil(_LEAST * len(one)) :]
+        everything[np.flatnonzero(owner == index)[best]] = np.inf
+    count = min(round(fraction * len(everything)), np.count_nonzero(np.isfinite(everything)))
     lowest = np.argsort(everything, kind="stable")[: max(count, 0)]
     return [int(count) for count in np.bincount(owner[lowest], minlength=len(scores))]
 

@@ -53,13 +53,15 @@ class RemoveChannelsStep(TrainStep):
 
     def run(self, work: Work) -> Outcome:
         """Runs the rounds that are not done yet and saves the model."""
+        import keras
+
         from tfzip.graph import profile
         from tfzip.recipe.training import fit
         from tfzip.sources.models import load_model
 
-        model = work.load_model()
-        before = profile(model)
+        before = profile(work.load_model())
         history: list[dict[str, float]] = []
+        latest = work.model_path
         for number in range(1, self.rounds + 1):
             done = work.folder / f"{RESTART}{number}.{work.key[:12]}.keras"
             logs = done.with_suffix(".json")
@@ -67,13 +69,15 @@ class RemoveChannelsStep(TrainStep):
                 if self.rounds > 1:
                     work.say(f"round {number} of {self.rounds}")
                 part = replace(work, key=f"{work.key} {number}", seed=work.seed + number)
-                model = self._narrowed(model, part)
+                keras.utils.set_random_seed(part.seed)  # so that a round is the same after an interruption
+                model = self.narrowed(load_model(latest, unsafe=work.unsafe), part)
                 write_text(logs, json.dumps(fit(model, self, part)))
                 unfinished = work.folder / f"{RESTART}unfinished.keras"  # Keras asks for this ending
                 model.save(unfinished)
                 unfinished.replace(done)
-            model = load_model(done, unsafe=work.unsafe)
             history += json.loads(logs.read_text())
+            latest = done
+        model = load_model(latest, unsafe=work.unsafe)
         model.save(work.folder / MODEL_FILE)
         after = profile(model)
         facts = {
@@ -84,7 +88,7 @@ class RemoveChannelsStep(TrainStep):
         line = f"{format_fraction(1 - after.macs / before.macs)} of the MACs are gone, {last_line(history)}"
         return Outcome(facts, line, model=MODEL_FILE)
 
-    def _narrowed(self, model: "keras.Model", work: Work) -> "keras.Model":
+    def narrowed(self, model: "keras.Model", work: Work) -> "keras.Model":
         """Returns the model of a round before it is trained."""
         from tfzip.pruning.channels.remove import remove_channels
 

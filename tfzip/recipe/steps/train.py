@@ -6,6 +6,15 @@ from typing import Literal
 from tfzip.errors import OptionError
 from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Step, Work, steps
 
+LOSSES = Literal[
+    "sparse_categorical_crossentropy",
+    "categorical_crossentropy",
+    "binary_crossentropy",
+    "mean_squared_error",
+    "mean_absolute_error",
+    "huber",
+]
+
 
 @steps.register
 @dataclass(frozen=True)
@@ -27,14 +36,7 @@ class TrainStep(Step):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: float = 0.001
     decay: Literal["cosine", "none"] = "cosine"
-    loss: Literal[
-        "sparse_categorical_crossentropy",
-        "categorical_crossentropy",
-        "binary_crossentropy",
-        "mean_squared_error",
-        "mean_absolute_error",
-        "huber",
-    ] = "sparse_categorical_crossentropy"
+    loss: LOSSES = "sparse_categorical_crossentropy"
     from_logits: bool = False
 
     def __post_init__(self) -> None:

@@ -1,0 +1,127 @@
+"""Models named by their files: their groups of channels, and the same models without some of them."""
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfzip.errors import OptionError
+from tfzip.graph.channels import ChannelGroup, Channels
+from tfzip.recipe.steps.remove_channels import RemoveChannelsStep
+from tfzip.recipe.steps.step import MODEL_FILE, Work
+from tfzip.sources.data import DataSplits, load_data
+from tfzip.sources.models import load_model
+
+
+@dataclass(frozen=True)
+class GroupsReport:
+    """The channels of a model.
+
+    Attributes:
+        name: Of the model.
+        groups: Channels that may go.
+        fixed: Channels that stay.
+        barriers: Reason by path of every call at which channels have to stay.
+    """
+
+    name: str
+    groups: tuple[ChannelGroup, ...]
+    fixed: tuple[ChannelGroup, ...]
+    barriers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class NarrowingReport:
+    """What a model without channels saves.
+
+    Attributes:
+        path: The new model.
+        macs: Multiply-accumulates before and after.
+        parameters: Numbers held before and after.
+        barriers: Reason by path of every call at which channels had to stay.
+        history: Logs of each epoch of the training that followed.
+    """
+
+    path: Path
+    macs: tuple[int, int]
+    parameters: tuple[int, int]
+    barriers: dict[str, str]
+    history: tuple[dict[str, float], ...]
+
+
+def groups_spec(model: str, *, unsafe: bool = False) -> GroupsReport:
+    """Returns the groups of channels of a model file."""
+    loaded = load_model(model, unsafe=unsafe)
+    channels = Channels(loaded)
+    return GroupsReport(loaded.name, channels.groups, channels.fixed, channels.barriers)
+
+
+def narrow_spec(
+    model: str,
+    output: str,
+    step: RemoveChannelsStep,
+    *,
+    data: str | None = None,
+    divide_by: float = 1.0,
+    finetune: bool = True,
+    unsafe: bool = False,
+) -> NarrowingReport:
+    """Writes a model without some of its channels.
+
+    Args:
+        model: The model file.
+        output: Path of the new model, ending in `.keras`.
+        step: What to remove and how to train on.
+        data: What the criterion looks at and the training takes, as for `load_data`. Defaults to None.
+        divide_by: What inputs are divided by. Defaults to 1.
+        finetune: Whether to train on. Defaults to True.
+        unsafe: Whether code inside the model file may run. Defaults to False.
+
+    Raises:
+        OptionError: Training or the criterion needs data that is missing, or nothing can be removed.
+    """
+    from tfzip.graph import profile
+
+    target = _target(output)
+    if data is None and (finetune or step.criterion.needs):
+        what = "--finetune-epochs" if finetune else "this criterion"
+        raise OptionError(f"{what} needs data: --data keras:cifar10, a .npz, a folder of images.")
+    loaded = load_model(model, unsafe=unsafe)
+    splits = load_data(data, split="train", divide_by=divide_by) if data is not None else None
+    with tempfile.TemporaryDirectory(prefix="tfzip-", dir=target.parent) as folder:
+        work = _work(Path(folder), Path(model), splits, unsafe)
+        history: list[dict[str, float]] = []
+        if finetune:
+            history = step.run(work).facts["history"]
+            small = load_model(work.folder / MODEL_FILE, unsafe=unsafe)
+        else:
+            small = step.narrowed(loaded, work)
+            small.save(work.folder / MODEL_FILE)
+        (work.folder / MODEL_FILE).replace(target)
+    before, after = profile(loaded), profile(small)
+    return NarrowingReport(
+        target,
+        (before.macs, after.macs),
+        (before.parameters, after.parameters),
+        Channels(loaded).barriers,
+        tuple(history),
+    )
+
+
+def _target(output: str) -> Path:
+    path = Path(output)
+    if path.suffix != ".keras":
+        raise OptionError(f"The new model is a .keras file. Received: {output!r}.")
+    if not path.absolute().parent.is_dir():
+        raise OptionError(f"The folder of {output!r} does not exist.")
+    return path.absolute()
+
+
+def _work(folder: Path, model: Path, data: Any, unsafe: bool) -> Work:
+    splits: DataSplits = data
+    return Work("prune", folder, model, splits, (), "prune", 0, unsafe, _say)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
