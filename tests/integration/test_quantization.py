@@ -105,7 +105,7 @@ def test_a_series_model_exports_without_data_and_stays_close_to_its_simulation(t
     artifact = tfzip.export(model, tmp_path / "series.tflite")
     assert record_of(model).inner
     (apart,) = steps_apart(model, artifact.path, x).values()
-    assert apart <= 12  # inside the recurrent layer the simulation rounds kernels only
+    assert round(apart) <= 12  # inside the recurrent layer the simulation rounds kernels only
 
 
 def test_dictionaries_go_in_and_out(tmp_path):
@@ -218,7 +218,7 @@ model.fit(x, x[:, 0, 0], batch_size=16, epochs=2, callbacks=[callback], verbose=
 artifact = tfzip.export(model, sys.argv[1])
 apart, = steps_apart(model, artifact.path, x).values()
 print(json.dumps({"replicas": strategy.num_replicas_in_sync, "ranges": list(record_of(model).ranges),
-                  "apart": float(apart)}))
+                  "apart": apart}))
 """
 
 
@@ -287,6 +287,6 @@ def test_grids_of_another_architecture_are_refused(tmp_path):
     other = keras.Model(inputs, layers.Dense(2, name="head")(hidden))
     attach_record(other, record_of(model))
     target = tmp_path / "other.tflite"
-    with pytest.raises(tfzip.TfzipError, match="new"):
+    with pytest.raises(tfzip.TfzipError, match="a layer .conv., which it has not"):
         tfzip.export(other, target)
     assert not target.exists()

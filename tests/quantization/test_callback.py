@@ -261,7 +261,7 @@ def test_a_fit_that_resumes_goes_on_with_its_grids(tmp_path):
 
 
 def test_arguments_out_of_range_are_refused():
-    with pytest.raises(OptionError, match="start must be at least 0"):
+    with pytest.raises(OptionError, match="start counts epochs from 0"):
         QuantizationCallback(start=-1)
     with pytest.raises(OptionError, match="rounds nothing"):
         QuantizationCallback("float16")

@@ -15,6 +15,11 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(64, 8, 8, 3)).astype("float32"), RNG.integers(0, 4, 64)
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)
+
+
 def network():
     model = keras.Sequential(
         [
