@@ -13,7 +13,7 @@ from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.clock import FitClock
 from tfzip.pruning.criteria import Criterion, WeightCriterion, criteria
 from tfzip.pruning.decide import SCOPES, choose_masks
-from tfzip.pruning.kernels import LeftOut, find_kernels
+from tfzip.pruning.kernels import Kernel, LeftOut, find_kernels
 from tfzip.pruning.masked_kernel import MaskedKernel, release_all, release_on_error
 from tfzip.pruning.patterns import Pattern, patterns
 from tfzip.pruning.schedules import PolynomialSchedule, Schedule, schedules
@@ -104,12 +104,22 @@ class PruningCallback(keras.callbacks.Callback):
             )
         self._grid = self.window.grid(self.params["epochs"], self.params["steps"])
         found, self._left_out = find_kernels(self.model, self.layers)
+        for kernel in found:
+            self._check(kernel)
         strategy = self.model.distribute_strategy
         self._kernels = [MaskedKernel(kernel, self.params, strategy) for kernel in found]
         self._sparsity: float | None = None
         self._started = False
         self._epochs_ended = 0
         release_on_error(self.model)
+
+    def _check(self, kernel: Kernel) -> None:
+        try:
+            self.pattern.check(tuple(kernel.variable.shape), self.schedule.sparsity)
+        except OptionError as error:
+            raise OptionError(
+                f"Pattern {patterns.name_of(self.pattern)!r} on {kernel.path!r}: {error}"
+            ) from None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Reads the position; in the first epoch, after every callback has restored what it restores."""

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.pruning.patterns.pattern import Pattern, patterns
+from tfzip.pruning.patterns.pattern import Mask, Pattern, lowest, patterns
 
 
 @patterns.register
@@ -18,14 +17,6 @@ class ElementPattern(Pattern):
     same on every machine. (A threshold alone keeps or drops all ties together.)
     """
 
-    def mask(self, scores: NDArray[Any], sparsity: float) -> NDArray[np.bool_]:
+    def mask(self, scores: NDArray[Any], sparsity: float) -> Mask:
         """Returns the mask in time linear in the number of scores."""
-        flat = scores.reshape(-1)
-        count = min(round(sparsity * flat.size), flat.size - 1)
-        if count <= 0:
-            return np.ones(scores.shape, dtype=np.bool_)
-        threshold = np.partition(flat, count - 1)[count - 1]
-        kept: NDArray[np.bool_] = flat >= threshold
-        ties = np.flatnonzero(flat == threshold)
-        kept[ties[: count - (flat.size - np.count_nonzero(kept))]] = False
-        return kept.reshape(scores.shape)
+        return lowest(scores, min(round(sparsity * scores.size), scores.size - 1))
