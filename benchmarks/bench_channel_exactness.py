@@ -7,6 +7,7 @@ models through all of these layers.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,9 +37,8 @@ def main() -> None:
     options = parser.parse_args()
     chosen = {name: channel_networks.NETWORKS[name] for name in options.names} or channel_networks.NETWORKS
     rows = [_network(name, make, options.files) for name, make in chosen.items()]
-    depths = (
-        [_depth(kind, depth) for kind in channel_networks.DEEP for depth in DEPTHS] if options.depths else []
-    )
+    sizes = DEPTHS if options.depths else ()
+    depths = [_depth(kind, depth) for kind in channel_networks.DEEP for depth in sizes]
     free = [row for row in rows if not row["barriers"]]
     bars = {
         "networks": len(rows),
@@ -64,11 +64,8 @@ def _network(name: str, make: Callable[[], keras.Model], files: bool) -> dict[st
     began = time.perf_counter()
     channels = Channels(model)
     groups_s = time.perf_counter() - began
-    removed = [
-        unit
-        for group in channels.groups
-        for unit in rng.permutation(group.units)[: int(group.size * FRACTION)]
-    ]
+    drawn = [rng.permutation(group.units)[: int(group.size * FRACTION)] for group in channels.groups]
+    removed = [int(unit) for unit in np.concatenate(drawn)]
     small = channels.without(removed)
     inputs = rng.normal(size=(2, *model.inputs[0].shape[1:])).astype(np.float32)
     found = np.asarray(small(inputs, training=False))
@@ -111,6 +108,7 @@ def _converts(model: keras.Model, inputs: np.ndarray) -> bool:
 
 def _depth(kind: str, depth: int) -> dict[str, Any]:
     keras.utils.clear_session()
+    sys.setrecursionlimit(20 * depth + 1000)  # Keras makes a Functional model by recursion
     model = channel_networks.DEEP[kind](depth)
     began = time.perf_counter()
     channels = Channels(model)
