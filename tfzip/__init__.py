@@ -24,6 +24,7 @@ _HOME = {
     "round_weights": "tfzip.quantization.post_training",
     "remove_channels": "tfzip.pruning.channels.remove",
     "PruningWindow": "tfzip.pruning.window",
+    "SlimmingCallback": "tfzip.pruning.slimming",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",
     "LinearSchedule": "tfzip.pruning.schedules",
