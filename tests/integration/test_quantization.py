@@ -218,7 +218,7 @@ model.fit(x, x[:, 0, 0], batch_size=16, epochs=2, callbacks=[callback], verbose=
 artifact = tfzip.export(model, sys.argv[1])
 apart, = steps_apart(model, artifact.path, x).values()
 print(json.dumps({"replicas": strategy.num_replicas_in_sync, "ranges": list(record_of(model).ranges),
-                  "apart": apart}))
+                  "apart": float(apart)}))
 """
 
 
