@@ -154,6 +154,13 @@ def test_a_function_is_a_target():
     assert len(calls) < 20
 
 
+def test_bytes_of_the_file_are_a_target(tmp_path):
+    model = classifier(width=32)
+    small = tfzip.remove_channels(model, 0.5, target="bytes")
+    sizes = [tfzip.export(one, tmp_path / "m.tflite").size_bytes for one in (model, small)]
+    assert 0.4 * sizes[0] < sizes[1] <= 0.5 * sizes[0]
+
+
 def test_only_selected_layers_lose_channels():
     small = tfzip.remove_channels(classifier(), 0.5, layers="sec*")
     assert [small.get_layer(name).filters for name in ("first", "second")] == [12, 6]

@@ -16,7 +16,7 @@ from tfzip.recipe.steps.train import LOSSES
 @click.option("--criterion", default="magnitude", show_default=True, help="One of `tfzip list criteria`.")
 @click.option(
     "--target",
-    type=click.Choice(["channels", "macs", "parameters"]),
+    type=click.Choice(["channels", "macs", "parameters", "bytes"]),
     default="channels",
     show_default=True,
     help="What the fraction is of.",

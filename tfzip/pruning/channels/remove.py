@@ -1,7 +1,9 @@
 """Channels that disappear."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,9 +16,11 @@ from tfzip.pruning.channels.cost import ChannelCost
 from tfzip.pruning.channels.decide import SCOPES, check_not_emptied, choose_channels
 from tfzip.pruning.channels.evidence import score_groups
 from tfzip.pruning.criteria import Criterion, criteria
+from tfzip.sandbox import resolve
 
 Cost = Callable[[keras.Model], float]
-TARGETS = ("channels", "macs", "parameters")
+TARGETS = ("channels", "macs", "parameters", "bytes")
+_EXPORT = "tfzip.conversion.export:export"  # conversion is above this package
 _STEPS = 12  # of the search for the share of channels that meets a target
 _MOST = 0.98
 
@@ -45,9 +49,10 @@ def remove_channels(
         fraction: How much of the target to remove, in [0, 1). Defaults to 0.5.
         criterion: How much a channel matters: a `Criterion`, its name or a mapping. Defaults to
             `"magnitude"`.
-        target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"`, or a function that returns
-            the cost of a model, such as its latency or the size of its file; it is called about a dozen
-            times. Defaults to `"channels"`.
+        target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"`, `"bytes"` (of the exported
+            float32 file), or a function that returns the cost of a model, such as its latency or the size of
+            its int8 file. Files are written, and a function is called, about a dozen times. Defaults to
+            `"channels"`.
         scope: `"layer"` takes the same share from every group of channels, `"global"` ranks all channels
             together, `"isomorphic"` those of groups of the same structure. Defaults to `"layer"`.
         multiple_of: What the number of channels left has to be a multiple of, for kernels that work on 4 or 8
@@ -166,9 +171,10 @@ def _share_for(
 
     def cost(share: float | None) -> float:
         removed = [] if share is None else choice(share)
-        if callable(target):
-            return float(target(model if share is None else channels.without(removed)))
-        return float(getattr(counted, target)(channels.kept(removed)))
+        measure = _file_bytes if target == "bytes" else target
+        if callable(measure):
+            return float(measure(model if share is None else channels.without(removed)))
+        return float(getattr(counted, str(target))(channels.kept(removed)))
 
     before = cost(None)
     wanted = (1.0 - fraction) * before
@@ -184,3 +190,9 @@ def _share_for(
         middle = (low + high) / 2
         low, high = (low, middle) if cost(middle) <= wanted else (middle, high)
     return high
+
+
+def _file_bytes(model: keras.Model) -> float:
+    """Returns the size of a model's float32 file."""
+    with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
+        return float(resolve(_EXPORT)(model, Path(folder) / "model.tflite").size_bytes)
