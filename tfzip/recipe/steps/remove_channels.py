@@ -26,7 +26,8 @@ class RemoveChannelsStep(TrainStep):
         fraction: How much of the target goes, over all rounds. Defaults to 0.5.
         criterion: Which channels matter; those that need data look at 512 training rows. Defaults to
             magnitude.
-        target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"` or `"bytes"`. Defaults to `"channels"`.
+        target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"` or `"bytes"`. Defaults to
+            `"channels"`.
         scope: `"layer"` for the same share everywhere, `"global"` or `"isomorphic"` for one ranking. Defaults
             to `"layer"`.
         multiple_of: What widths have to be multiples of. Defaults to 1.
