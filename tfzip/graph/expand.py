@@ -17,11 +17,13 @@ from tfzip.graph.keras_nodes import (
     all_layers,
     converted_from,
     copy_mask,
+    current_training,
     default_of,
     is_stock,
     keep_history,
     own_variables,
     producer,
+    set_training,
     sublayers,
     takes_training,
 )
@@ -63,6 +65,7 @@ class Expansion:
         self.path_of = {id(layer): path for path, layer in layer_paths(model)} | {id(model): ""}
         self._model = model
         self._running: list[str] = []
+        self._parents: list[tuple[bool, Any]] = []
         self._aliases: dict[int, keras.KerasTensor] = {}
         self._filled_in: dict[int, dict[str, Any]] = {}
         self._kept_alive: list[Any] = []
@@ -120,8 +123,24 @@ class Expansion:
         if self._running and self._running[-1] not in self.inference_only:
             self.inference_only.append(self._running[-1])
 
+    def _as_called(self, layer: keras.Layer, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of a call without a `training` that nobody chose.
+
+        A stock model records what a layer's `call` has as its default, and gives it to the layer when it is
+        not told anything itself.
+        """
+        given = kwargs.get("training")
+        if not self._parents or not isinstance(given, bool):
+            return kwargs
+        parent_is_stock, outer = self._parents[-1]
+        if not parent_is_stock or given is not default_of(layer, "training"):
+            return kwargs
+        set_training(layer, outer)  # which Keras would hand to the next layers, too
+        return kwargs | {"training": outer}
+
     def _leaf_call(self, layer: keras.Layer) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
+            kwargs = self._as_called(layer, kwargs)
             outputs = type(layer).symbolic_call(layer, *args, **kwargs)
             filled = {
                 name: value
@@ -141,10 +160,12 @@ class Expansion:
         def call(*args: Any, **kwargs: Any) -> Any:
             if path in self.opaque:
                 return leaf_call(*args, **kwargs)
+            kwargs = self._as_called(layer, kwargs)
             opaque_before, asked_before = dict(self.opaque), list(self.inference_only)
             inputs = keras.tree.flatten((args, kwargs))
             restore_inputs = keep_history(inputs)
             self._running.append(path)
+            self._parents.append((is_stock(layer), current_training(layer)))
             try:
                 inner = layer.call(*args, **_without_unset(layer, kwargs))
                 if restore_inputs():
@@ -157,6 +178,7 @@ class Expansion:
                 return leaf_call(*args, **kwargs)
             finally:
                 self._running.pop()
+                self._parents.pop()
             return keras.tree.map_structure(self._stand_in, inner)
 
         return call
@@ -191,9 +213,7 @@ class Expansion:
 
 
 def _is_fixed(call: CallRecord, training: Any) -> bool:
-    is_default = training is True and default_of(call.operation, "training") is True
-    is_unset = training is None or isinstance(training, Unset) or is_default
-    return takes_training(call.operation) and not is_unset
+    return takes_training(call.operation) and training is not None and not isinstance(training, Unset)
 
 
 def _holds_tensor(structure: Any) -> bool:

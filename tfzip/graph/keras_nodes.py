@@ -67,6 +67,16 @@ def default_of(operation: keras.Operation, argument: str) -> Any:
     return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default
 
 
+def current_training(layer: keras.Layer) -> Any:
+    """Returns the `training` that layers called now inherit, inside the call of a layer."""
+    return layer._get_call_context().get_value("training")
+
+
+def set_training(layer: keras.Layer, training: Any) -> None:
+    """Changes the `training` that layers called from now on inherit, inside the call of a layer."""
+    layer._get_call_context().set_value("training", training)
+
+
 def keep_history(tensors: Iterable[Any]) -> Callable[[], bool]:
     """Returns a function that gives tensors back the origin they have now and says whether any had lost it.
 
