@@ -107,6 +107,7 @@ class _RecordStore(keras.Layer):  # type: ignore[misc]  # Keras has no types
 
     def load_own_variables(self, store: Any) -> None:
         if "names" in store.keys():  # noqa: SIM118 (a store cannot be asked in another way)
+            self.source = None
             self.record = unpack_record({name: np.asarray(store[name]) for name in store.keys()})  # noqa: SIM118
 
 

@@ -234,3 +234,123 @@ def test_budgets_are_checked():
         tfzip.assign_precision(network(), X, 1e4)
     with pytest.raises(OptionError, match="measure_costs"):
         tfzip.LatencyBudget(1, None)
+
+
+def test_dropout_acts_in_the_training_of_a_functional_model():
+    x = keras.Input((8,))
+    model = keras.Model(x, layers.Dense(4)(layers.Dropout(0.99)(x)))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    ones = np.ones((64, 8), "float32")
+    targets = model.predict(ones, verbose=0)
+    aware = [tfzip.QuantizationCallback()]
+    losses = model.fit(ones, targets, epochs=2, verbose=0, callbacks=aware).history["loss"]
+    assert min(losses) > 0.1
+    np.testing.assert_allclose(tfzip.quantize(model).predict(ones, verbose=0), targets, atol=0.05)
+
+
+def test_a_training_that_the_code_fixes_stays_fixed_and_goes_no_further():
+    inner = [layers.BatchNormalization(name="inner"), layers.Dropout(0.5)]
+    base = keras.Sequential([keras.Input((8,)), *inner], name="base")
+    x = keras.Input((8,))
+    y = layers.GaussianNoise(1.0, name="noise")(base(x, training=False))
+    model = keras.Model(x, layers.Dense(2, name="head")(layers.BatchNormalization(name="norm")(y)))
+    found = {node.path: node.kwargs.get("training") for node in tfzip.flatten(model).nodes}
+    assert found["base/inner"] is False
+    assert [found[name] for name in ("noise", "norm", "head")] == [None, None, None]
+
+
+def test_predicting_in_a_callback_leaves_nothing_behind_after_an_interrupt():
+    class Predict(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.predict(X, verbose=0)
+
+    model = network()
+    callbacks = [tfzip.QuantizationCallback(batches=1), Predict(), Interrupt("on_epoch_end")]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, batch_size=16, verbose=0, callbacks=callbacks)
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.predict(X, verbose=0), twin.predict(X, verbose=0))
+
+
+def test_a_fit_in_a_thread_that_ended_is_over():
+    import threading
+
+    model = network()
+    callbacks = [tfzip.QuantizationCallback(batches=1), Interrupt("on_epoch_end")]
+
+    def run():
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y, batch_size=16, verbose=0, callbacks=callbacks)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.predict(X, verbose=0), twin.predict(X, verbose=0))
+    assert "call" not in vars(model)
+
+
+def test_weights_loaded_after_an_interrupt_bring_their_own_grids(tmp_path):
+    model = trained(network())
+    model.save_weights(tmp_path / "w.weights.h5")
+    wanted = dict(record_of(model).ranges)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(
+            50 * X,
+            Y,
+            verbose=0,
+            callbacks=[tfzip.QuantizationCallback("w4a8", batches=1), Interrupt("on_epoch_end")],
+        )
+    model.load_weights(tmp_path / "w.weights.h5")
+    model.predict(X, verbose=0)
+    assert dict(record_of(model).ranges) == wanted
+    assert record_of(model).scheme.name == "int8"
+
+
+@pytest.mark.parametrize(
+    "other", [tfzip.PruningCallback(0.5), tfzip.ClusteringCallback(4), tfzip.SlimmingCallback(1.0)]
+)
+def test_the_next_fit_takes_off_what_an_interrupted_one_left(other):
+    model = network()
+    callbacks = [other, tfzip.QuantizationCallback(batches=1), Interrupt("on_epoch_end")]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, batch_size=16, epochs=2, verbose=0, callbacks=callbacks)
+    trained(model)
+    assert [variable.constraint for variable in model.trainable_variables] == [None] * 6
+    assert model.losses == []
+
+
+def test_a_train_step_that_never_runs_the_model_is_noticed_with_calibration_too():
+    class Trainer(keras.Model):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x, training=None):
+            return self.inner(x, training=training)
+
+        def train_step(self, data):
+            x, y = data
+            return {"loss": self.compute_loss(x=x, y=y, y_pred=self.inner(x, training=True))}
+
+    model = Trainer(network())
+    model(X[:1])
+    model.compile("adam", CE)
+    with pytest.raises(ModelError, match="training=True"):
+        model.fit(X, Y, verbose=0, callbacks=[tfzip.QuantizationCallback(calibration=X)])
+
+
+def test_a_model_trained_for_a_scheme_is_compared_with_its_rounding(tmp_path):
+    model = trained(network(), scheme="w4a8", epochs=3)
+    artifact = tfzip.export(model, tmp_path / "model.tflite")
+    assert tfzip.compare(model, artifact, X).outputs[0].max_difference <= 1
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs`")
+def test_inputs_nested_deeper_are_refused_in_one_line():
+    a, b, c = (keras.Input((2,), name=name) for name in "abc")
+    model = keras.Model({"z": [a, b], "a": c}, layers.Concatenate()([a, b, c]))
+    with pytest.raises(ModelError, match="dictionary"):
+        tfzip.export(model, "unwritten.tflite")

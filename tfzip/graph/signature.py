@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from tfzip.artifact import TensorSpec
+from tfzip.errors import ModelError
 from tfzip.graph.model_inputs import symbolic_inputs
 from tfzip.graph.walk import check_built, unique_name
 
@@ -20,6 +21,11 @@ def input_tree(model: keras.Model) -> Any:
     """
     check_built(model)
     tree = symbolic_inputs(model)
+    if isinstance(tree, dict) and len(keras.tree.flatten(tree)) > len(tree):
+        raise ModelError(
+            f"Model {model.name!r} takes a dictionary that holds lists or dictionaries, which a file has no"
+            " names for. Give it one dictionary or one list of inputs."
+        )
     if isinstance(tree, dict):
         return {key: _spec(key, tensor) for key, tensor in tree.items()}
     tensors = keras.tree.flatten(tree)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfzip.errors import ModelError, OptionError, did_you_mean
+from tfzip.fit_step import settle
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.clock import FitClock
 from tfzip.pruning.criteria import Criterion, WeightCriterion, criteria
@@ -102,6 +103,7 @@ class PruningCallback(keras.callbacks.Callback):
                 f"PruningCallback needs Keras on TensorFlow. Received: {keras.config.backend()!r}."
                 " Set KERAS_BACKEND=tensorflow."
             )
+        settle(self.model)
         self._grid = self.window.grid(self.params["epochs"], self.params["steps"])
         found, self._left_out = find_kernels(self.model, self.layers)
         for kernel in found:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import OptionError
-from tfzip.fit_step import forget_steps, recompile
+from tfzip.fit_step import forget_steps, recompile, settle
 from tfzip.graph import walk
 from tfzip.graph.walk import LayerSelection, select_layers
 
@@ -44,6 +44,7 @@ class SlimmingCallback(keras.callbacks.Callback):
         Raises:
             OptionError: The model has no batch normalization with a scale that is trained.
         """
+        settle(self.model)
         chosen = walk(self.model) if self.layers is None else select_layers(self.model, self.layers)
         found = [
             item.layer.gamma

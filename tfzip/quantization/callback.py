@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfzip.errors import ModelError, OptionError
+from tfzip.fit_step import settle
 from tfzip.graph.walk import check_built
 from tfzip.quantization.observers import Observer, observers
 from tfzip.quantization.simulated_fit import SimulatedFit
@@ -78,9 +80,9 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
             )
         epochs = {"start": start, "freeze_ranges": freeze_ranges, "freeze_statistics": freeze_statistics}
         for name, value in epochs.items():
-            if value is not None and (not isinstance(value, int) or value < 0):
+            if value is not None and not _is_whole(value, 0):
                 raise OptionError(f"{name} counts epochs from 0. Received: {value!r}.")
-        if not isinstance(batches, int) or batches < 1:
+        if not _is_whole(batches, 1):
             raise OptionError(f"batches must be a whole number of at least 1. Received: {batches!r}.")
         self.observer: Observer = observers.get(observer)
         self.start = start
@@ -103,6 +105,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
                 f"QuantizationCallback needs Keras on TensorFlow. Received: {keras.config.backend()!r}."
                 " Set KERAS_BACKEND=tensorflow."
             )
+        settle(self.model)
         if self.start >= self.params["epochs"]:
             raise OptionError(
                 f"start={self.start} is after the last epoch of this fit, {self.params['epochs'] - 1}:"
@@ -131,6 +134,8 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         if self._simulated is None:
             return
         self._trained += 1
+        if self._trained == 1:
+            self._simulated.check_runs()
         if not self._simulated.is_calibrated:
             if self._simulated.keep_batch() == self._wanted_batches():
                 self._simulated.calibrate(self.observer)
@@ -166,3 +171,7 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         """Returns how many batches to keep: not more than a quarter of a short epoch."""
         steps = self.params["steps"]
         return self.batches if steps is None else min(self.batches, max(1, steps // 4))
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzip.errors import ConversionError, ModelError, TfzipError
-from tfzip.fit_step import Fit, forget_steps, recompile
+from tfzip.fit_step import Fit, forget_steps, recompile, settle
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer
@@ -55,6 +55,7 @@ class SimulatedFit:
 
     def __init__(self, model: keras.Model, scheme: Scheme, *, learned_steps: bool) -> None:
         self._model = model
+        settle(model)
         leave_simulation(model)
         record = record_of(model)
         known = record if record is not None and record.scheme == scheme and record.ranges else None
@@ -64,6 +65,7 @@ class SimulatedFit:
         self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
         self._batches: list[Any] = []
         self._latest: list[tf.Variable] = []
+        self._runs = False
         self._jit_compile = model.jit_compile
         self._learned_steps = learned_steps
         self._ranges_move = self._statistics_move = False
@@ -100,20 +102,18 @@ class SimulatedFit:
             self.leave()
             raise
 
-    def keep_batch(self) -> int:
-        """Keeps what the last train step read; returns how many batches are kept.
-
-        Raises:
-            ModelError: The step did not run the model in training.
-        """
-        batch = [np.asarray(variable.read_value()) for variable in self._latest]
-        if any(not len(array) for array in batch):
+    def check_runs(self) -> None:
+        """Raises `ModelError` if the train steps so far have not run the model in training."""
+        if not self._runs:
             self.leave()
             raise ModelError(
                 f"The train_step of model {self._model.name!r} does not call the model in training, so that"
                 " nothing would be simulated. Let it call self(x, training=True)."
             )
-        self._batches.append(batch)
+
+    def keep_batch(self) -> int:
+        """Keeps what the last train step read; returns how many batches are kept."""
+        self._batches.append([np.asarray(variable.read_value()) for variable in self._latest])
         return len(self._batches)
 
     def calibrate(self, observer: Observer) -> None:
@@ -178,6 +178,7 @@ class SimulatedFit:
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
         is_over = self._fit.is_over
+        self._runs = self._runs or bool(training)
         if is_over:
             self._give_back()
         elif training and self._latest:
@@ -196,7 +197,7 @@ class SimulatedFit:
         with self._model.distribute_strategy.scope():
             return [
                 tf.Variable(
-                    tf.zeros([0, *(max(size, 1) for size in one.shape[1:])], one.dtype),
+                    tf.zeros([1, *(max(size, 1) for size in one.shape[1:])], one.dtype),
                     shape=[None] * len(one.shape),
                     trainable=False,
                     aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,

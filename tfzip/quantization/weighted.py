@@ -28,7 +28,7 @@ _KERNELS: Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
 }
 
 
-_WIDE = frozenset(("Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"))
+_WIDE = frozenset(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"))
 _WIDE_BITS = 8
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from tfzip.artifact import Artifact, TensorSpec
 from tfzip.errors import DataError, ModelError, OptionError
 from tfzip.graph import flatten
+from tfzip.quantization.quantize import quantize
+from tfzip.quantization_record import record_of
 from tfzip.runtime.divergence import compare_ops, scheme_of
 from tfzip.runtime.numbers import dequantize, lsb_distance, saturated, ulp_distance
 from tfzip.runtime.parity import OpParity, OutputParity, ParityReport
@@ -21,7 +24,7 @@ from tfzip.runtime.scores import Quality, Task, agreement, score, task_of
 from tfzip.runtime.session import existing_file
 from tfzip.sources.data import load_data, num_rows, take_rows
 from tfzip.sources.models import check_finite, load_model
-from tfzip.tflite import read
+from tfzip.tflite import read, read_metadata
 
 TRACED_SAMPLES = 4
 
@@ -39,7 +42,8 @@ def compare(
 
     The file runs in a child process with a deadline and a memory cap, so a damaged file is an error and not a
     crash. Inputs are given as real values and converted to the file's own grid; outputs are counted in steps
-    of that grid, or in ulp for floats.
+    of that grid, or in ulp for floats. A model that was trained for the file's scheme runs with its rounding,
+    as it did in training.
 
     Args:
         model: A built Keras model, or the name of one as for `tfzip.load_model`.
@@ -69,7 +73,7 @@ def compare(
     read(path)  # most damage is found here, in a millisecond
     model = model if isinstance(model, keras.Model) else load_model(model)
     check_finite(model)
-    reference = Reference(model)
+    reference = Reference(model, _simulated(model, path))
     with FileRunner(path) as runner:
         run = _Comparison(reference, runner)
         run.all_batches(inputs, targets, batch_size)
@@ -106,6 +110,14 @@ def compare_spec(
         rows = np.random.default_rng(options.get("seed", 0)).permutation(num_rows(x))[:samples]
         x, y = take_rows(x, rows), None if y is None else y[rows]
     return compare(load_model(model, unsafe=unsafe), path, x, y, **options)
+
+
+def _simulated(model: keras.Model, path: str) -> keras.Model | None:
+    """Returns what a model computes with rounding, if it was trained for the scheme of the file."""
+    record = record_of(model)
+    if record is None or not record.ranges or read_metadata(Path(path)).get("scheme") != record.scheme.name:
+        return None
+    return quantize(model)
 
 
 class _Comparison:

@@ -17,13 +17,18 @@ from tfzip.runtime.samples import Arrays
 class Reference:
     """Calls a model in inference mode on arrays by input name.
 
+    Args:
+        model: The model.
+        simulated: The same model with its rounding, to be called in its place. Defaults to None.
+
     Attributes:
         model: The model.
         inputs: Its inputs, -1 where a dimension is open, in flat order.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, simulated: keras.Model | None = None) -> None:
         self.model = model
+        self._called = model if simulated is None else simulated
         self._tree = input_tree(model)
         self.inputs: tuple[TensorSpec, ...] = tuple(keras.tree.flatten(self._tree))
 
@@ -36,7 +41,7 @@ class Reference:
         """
         leaves = [arrays[spec.name] for spec in self.inputs]
         try:
-            outputs = self.model.predict_on_batch(keras.tree.pack_sequence_as(self._tree, leaves))
+            outputs = self._called.predict_on_batch(keras.tree.pack_sequence_as(self._tree, leaves))
         except (ValueError, TypeError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ModelError(f"Model {self.model.name!r} cannot be called on the data: {reason}") from error

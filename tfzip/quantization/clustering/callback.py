@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import ModelError, OptionError
-from tfzip.fit_step import forget_steps, recompile
+from tfzip.fit_step import forget_steps, recompile, settle
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.kernels import LeftOut
 from tfzip.quantization.clustering.constraint import detach
@@ -93,6 +93,7 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
                 f"ClusteringCallback needs Keras on TensorFlow. Received: {keras.config.backend()!r}."
                 " Set KERAS_BACKEND=tensorflow."
             )
+        settle(self.model)
         self._kernels = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
