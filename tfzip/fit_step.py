@@ -97,13 +97,12 @@ def recompile(model: keras.Model, *, on_error: Callable[[], None] | None = None)
     """Compiles all steps anew.
 
     Most interruptions (an interrupt key, exhausted memory, bad data) come up inside a step; others are
-    noticed when a step is used after them, or when the next fit begins.
+    noticed when a step is used after them, or when the next fit settles what an earlier one left.
 
     Args:
         model: A model in `fit`.
         on_error: Called when a step of this fit fails, or is used after it. Defaults to None.
     """
-    settle(model)
     watch = vars(model).get(_WATCH)
     if watch is None or watch.fit.is_over:
         watch = vars(model)[_WATCH] = _Watch(model)

@@ -46,6 +46,25 @@ def trained(model, x=X, y=Y, scheme="int8", **options):
     return model
 
 
+class Trainer(keras.Model):
+    """Trains the model inside without calling itself."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, x, training=None):
+        return self.inner(x, training=training)
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x=x, y=y, y_pred=self.inner(x, training=True))
+        found = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(found, self.trainable_variables, strict=True))
+        return {"loss": loss}
+
+
 class Interrupt(keras.callbacks.Callback):
     """Raises what an interrupt key raises, at one place."""
 
@@ -95,22 +114,6 @@ def test_a_missing_axis_of_size_one_is_added():
 
 
 def test_a_train_step_that_never_runs_the_model_is_an_error():
-    class Trainer(keras.Model):
-        def __init__(self, inner):
-            super().__init__()
-            self.inner = inner
-
-        def call(self, x, training=None):
-            return self.inner(x, training=training)
-
-        def train_step(self, data):
-            x, y = data
-            with tf.GradientTape() as tape:
-                loss = self.compute_loss(x=x, y=y, y_pred=self.inner(x, training=True))
-            found = tape.gradient(loss, self.trainable_variables)
-            self.optimizer.apply_gradients(zip(found, self.trainable_variables, strict=True))
-            return {"loss": loss}
-
     model = Trainer(network())
     model(X[:1])
     model.compile("adam", CE)
@@ -175,6 +178,24 @@ def test_a_transposed_convolution_keeps_eight_bits_in_the_simulation_too(tmp_pat
     model = trained(functional(x, layers.Dense(4, activation="softmax")(y)), scheme=scheme)
     artifact = tfzip.export(model, tmp_path / "model.tflite")
     assert tfzip.parity(model, artifact, X).max_lsb <= 1
+
+
+@pytest.mark.parametrize("scheme", ["w4a8", "int8"])
+def test_a_convolution_in_three_dimensions_has_the_bits_of_the_file(tmp_path, scheme):
+    volumes = RNG.normal(size=(64, 5, 6, 6, 2)).astype("float32")
+    x = keras.Input(volumes.shape[1:])
+    y = layers.Flatten()(layers.Conv3D(4, 3, activation="relu")(x))
+    model = trained(functional(x, layers.Dense(4, activation="softmax")(y)), volumes, scheme=scheme)
+    report = tfzip.parity(model, tfzip.export(model, tmp_path / "model.tflite"), volumes)
+    assert report.max_lsb <= 1
+    assert report.unmatched == ()
+
+
+def test_what_an_earlier_fit_gave_back_stays_as_the_user_left_it():
+    model = trained(network())
+    model.compile("adam", CE, jit_compile=True)
+    trained(model)
+    assert model.jit_compile is True
 
 
 def test_images_of_bytes_need_no_data_after_training(tmp_path):
@@ -323,18 +344,6 @@ def test_the_next_fit_takes_off_what_an_interrupted_one_left(other):
 
 
 def test_a_train_step_that_never_runs_the_model_is_noticed_with_calibration_too():
-    class Trainer(keras.Model):
-        def __init__(self, inner):
-            super().__init__()
-            self.inner = inner
-
-        def call(self, x, training=None):
-            return self.inner(x, training=training)
-
-        def train_step(self, data):
-            x, y = data
-            return {"loss": self.compute_loss(x=x, y=y, y_pred=self.inner(x, training=True))}
-
     model = Trainer(network())
     model(X[:1])
     model.compile("adam", CE)

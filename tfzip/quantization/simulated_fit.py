@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzip.errors import ConversionError, ModelError, TfzipError
-from tfzip.fit_step import Fit, forget_steps, recompile, settle
+from tfzip.fit_step import Fit, forget_steps, recompile
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer
@@ -19,16 +19,8 @@ from tfzip.sandbox import resolve
 from tfzip.schemes import Scheme
 from tfzip.sources.batches import calibration_samples
 
-_LEAVE = "_tfzip_leave"
 _INNER = "tfzip.conversion.inner:inner_ranges"  # conversion is above this package
 _INNER_SAMPLES = 64
-
-
-def leave_simulation(model: keras.Model) -> None:
-    """Ends what a fit that was interrupted between two steps has left behind."""
-    leave = vars(model).get(_LEAVE)
-    if leave is not None:
-        leave()
 
 
 def _quantizer(model: keras.Model, scheme: Scheme, known: QuantizationRecord | None) -> Quantizer:
@@ -55,8 +47,6 @@ class SimulatedFit:
 
     def __init__(self, model: keras.Model, scheme: Scheme, *, learned_steps: bool) -> None:
         self._model = model
-        settle(model)
-        leave_simulation(model)
         record = record_of(model)
         known = record if record is not None and record.scheme == scheme and record.ranges else None
         with model.distribute_strategy.scope():
@@ -65,13 +55,12 @@ class SimulatedFit:
         self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
         self._batches: list[Any] = []
         self._latest: list[tf.Variable] = []
-        self._runs = False
+        self._runs = self._has_left = False
         self._jit_compile = model.jit_compile
         self._learned_steps = learned_steps
         self._ranges_move = self._statistics_move = False
         self._fit = Fit(model)
         self._undo = replace_call(model, self._forward)
-        vars(model)[_LEAVE] = self.leave
         attach_source(model, self._record)
         recompile(model, on_error=self.leave)
 
@@ -134,14 +123,15 @@ class SimulatedFit:
             recompile(self._model)
 
     def leave(self) -> None:
-        """Gives the model its float forward pass back, and the grids as they are now."""
-        self._give_back()
-        forget_steps(self._model)
+        """Gives the model its float forward pass back, and the grids as they are now; once."""
+        if not self._has_left:
+            self._give_back()
+            forget_steps(self._model)
 
     def _give_back(self) -> None:
+        self._has_left = True
         with tf.init_scope():  # also where a graph is being traced
             attach_record(self._model, record_of(self._model))
-        vars(self._model).pop(_LEAVE, None)
         self._undo()
         self._model.jit_compile = self._jit_compile
 
@@ -179,9 +169,9 @@ class SimulatedFit:
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
         is_over = self._fit.is_over
         self._runs = self._runs or bool(training)
-        if is_over:
+        if is_over and not self._has_left:
             self._give_back()
-        elif training and self._latest:
+        if training and self._latest and not is_over:
             tensors = self._quantizer.simulation.in_order(inputs)
             for variable, tensor in zip(self._latest, tensors, strict=True):
                 variable.assign(tf.cast(tensor, variable.dtype))

@@ -13,7 +13,6 @@ from tfzip.schemes import Range
 Batch = dict[str, NDArray[Any]]
 Values = Callable[[int], NDArray[np.float32]]
 
-
 _BYTES = {
     schema.TensorType.UINT8: (0.0, 255.0),
     schema.TensorType.INT8: (-128.0, 127.0),
@@ -78,20 +77,23 @@ class CalibratedFile:
     def casts(self) -> Iterator[tuple[int, Range]]:
         """Yields the results of casts from bytes, and all that a byte can be."""
         graph = self._model.Subgraphs(0)
-        for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
-            code = self._model.OperatorCodes(operator.OpcodeIndex())
-            if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) == schema.BuiltinOperator.CAST:
+        for code, operator in self._operators():
+            if code == schema.BuiltinOperator.CAST:
                 limits = _BYTES.get(graph.Tensors(operator.Inputs(0)).Type())
                 if limits is not None and operator.Outputs(0) in self._bounds:
                     yield operator.Outputs(0), limits
 
     def operators(self) -> Iterator[tuple[int, list[int], list[int]]]:
         """Yields the operations of the main graph: builtin code, inputs and outputs that have a range."""
-        graph = self._model.Subgraphs(0)
-        for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
-            code = self._model.OperatorCodes(operator.OpcodeIndex())
+        for code, operator in self._operators():
             yield (
-                max(code.BuiltinCode(), code.DeprecatedBuiltinCode()),
+                code,
                 [index for index in operator.InputsAsNumpy().tolist() if index in self._bounds],
                 [index for index in operator.OutputsAsNumpy().tolist() if index in self._bounds],
             )
+
+    def _operators(self) -> Iterator[tuple[int, Any]]:
+        graph = self._model.Subgraphs(0)
+        for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
+            code = self._model.OperatorCodes(operator.OpcodeIndex())
+            yield max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), operator

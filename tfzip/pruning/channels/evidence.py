@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
 from tfzip.graph.channels import Channels
+from tfzip.graph.flat_graph import filled
 from tfzip.graph.rebuild import Rebuild
 from tfzip.pruning.channels.batches import Batch, batches_of
 from tfzip.pruning.channels.view import ChannelView, Rows, rows_of
@@ -104,13 +105,12 @@ class _Evidence:
         """Yields views with what is read of the channels on each batch."""
         read = self._channels.read()
         rebuild = Rebuild(self._channels.graph, None, share_weights=True)
-        flat = rebuild.run()
+        rebuild.run()
         tensors = list(dict.fromkeys(tensor for tensor, _, _ in read))
-        probe = keras.Model(flat.inputs, [rebuild.values[tensor] for tensor in tensors])
+        inputs = filled(self._channels.graph.inputs, rebuild.values)
+        probe = keras.Model(inputs, [rebuild.values[tensor] for tensor in tensors])
         for x, _ in batches:
-            values = dict(
-                zip(tensors, keras.tree.flatten(probe(_in_order(flat, x), training=False)), strict=True)
-            )
+            values = dict(zip(tensors, keras.tree.flatten(probe(x, training=False)), strict=True))
             yield [self.view(index, activations=self._read(index, read, values)) for index in chosen]
 
     def with_loss(self, chosen: Sequence[int], batches: Sequence[Batch], name: str) -> list[ChannelView]:
@@ -161,10 +161,3 @@ class _Evidence:
                 " own, so that their activations say nothing. Leave it out with layers=."
             )
         return tuple(found)
-
-
-def _in_order(flat: keras.Model, x: Any) -> Any:
-    """Returns inputs as a flat model takes them."""
-    if isinstance(x, dict):
-        return [x[tensor.name] for tensor in flat.inputs]
-    return keras.tree.flatten(x)

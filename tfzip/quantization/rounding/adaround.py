@@ -130,10 +130,12 @@ def _reason_to_leave(groups: list[WeightGroup], scheme: Scheme) -> str:
     form = scheme.weights_of(groups[0].path)
     if form.kind != "int" or form.bits >= _FULL_BITS:
         return f"at {form.bits} bits, rounding to the nearest is good enough"
-    is_hybrid_depthwise = groups[0].axes == (-2, -1) and scheme.activations.kind == "float"
-    if not can_unfold(groups[0]) or is_hybrid_depthwise:
-        beside = f" beside {scheme.activations.kind} activations" if is_hybrid_depthwise else ""
-        return f"LiteRT has no kernel of {form.bits} bits for {type(groups[0].layer).__name__}{beside}"
+    kind = type(groups[0].layer).__name__
+    if groups[0].form(scheme) != form:
+        beside = f" beside {scheme.activations.kind} activations" if can_unfold(groups[0]) else ""
+        return f"LiteRT has no kernel of {form.bits} bits for {kind}{beside}"
+    if not can_unfold(groups[0]):
+        return f"rounding is not learned for {kind}"
     if len(groups) > 1 and any(group.in_kernel for group in groups):
         return "the layer is called more than once and its results are normalized or scaled"
     return ""
