@@ -19,14 +19,22 @@ FEWEST_ZEROS = 2 / 3
 DENSIFY_TYPES = ("float32", "float16", "int8")
 """What LiteRT's DENSIFY kernel unpacks."""
 
-_KERNEL_INPUT = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "CONV_3D": 1,
-    "BATCH_MATMUL": 1,
+KERNEL_INPUT = 1
+"""Where an operation that multiplies with a kernel reads it."""
+
+_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D"}
+_TAKEN = {
+    ("float", "float"): ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"),
+    ("float", "int8"): ("DEPTHWISE_CONV_2D",),
+    ("int8", "int8"): ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"),
+    ("int16", "int8"): ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"),
 }
+"""By types of activations and kernel: operations that load with an unpacked kernel, with and without XNNPACK.
+
+Of the others XNNPACK takes some and then fails, so that the file does not load (measured with ai-edge-litert
+2.3.0; files of TensorFlow's own sparse encoding fail likewise).
+"""
+
 _OVERHEAD_BYTES = 288  # the operation, one tensor more, and the tables of the encoding
 
 
@@ -37,39 +45,45 @@ class SparseKernel:
     Attributes:
         subgraph: Number of its subgraph.
         tensor: The constant.
-        operator: The first operation that computes with it.
+        operators: The operations that compute with it.
         zeros: Share of its values that are zero.
     """
 
     subgraph: int
     tensor: Tensor
-    operator: Operator
+    operators: tuple[Operator, ...]
     zeros: float
 
 
 def kernels_in(graph: FileGraph) -> Iterator[SparseKernel]:
     """Yields the constants of two or more axes that weighted operations multiply with."""
-    direct = without_densify(graph)
-    for number, subgraph in enumerate(direct.subgraphs):
-        constants, seen = unpacked_constants(subgraph), set[int]()
+    for number, subgraph in enumerate(without_densify(graph).subgraphs):
+        constants = unpacked_constants(subgraph)
+        readers: dict[int, list[Operator]] = {}
         for operator in subgraph.operators:
-            place = _KERNEL_INPUT.get(operator.name, len(operator.inputs))
-            tensor = constants.get(operator.inputs[place]) if place < len(operator.inputs) else None
-            if tensor is None or tensor.index in seen or len(tensor.shape) < 2:
-                continue
-            seen.add(tensor.index)
-            yield SparseKernel(number, tensor, operator, zero_fraction(graph, tensor))
+            if operator.name in _WEIGHTED and len(operator.inputs) > KERNEL_INPUT:
+                tensor = constants.get(operator.inputs[KERNEL_INPUT])
+                if tensor is not None and len(tensor.shape) >= 2:
+                    readers.setdefault(tensor.index, []).append(operator)
+        for index, operators in readers.items():
+            tensor = subgraph.tensors[index]
+            yield SparseKernel(number, tensor, tuple(operators), zero_fraction(graph, tensor))
 
 
 def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
     """Returns why a kernel with many zeros is not encoded; empty when it should be."""
-    tensor = kernel.tensor
+    tensor, subgraph = kernel.tensor, graph.subgraphs[kernel.subgraph]
     if tensor.dtype not in DENSIFY_TYPES:
         return f"LiteRT unpacks {', '.join(DENSIFY_TYPES)}, not {tensor.dtype}"
     if any(tensor.zero_points):
         return "its zero point is not 0"
-    if _others_read(graph.subgraphs[kernel.subgraph], tensor):
+    if _others_read(subgraph, tensor):
         return "an operation reads it that wants a constant"
+    for operator in kernel.operators:
+        given = subgraph.tensors[operator.inputs[0]]
+        types = tuple("float" if one.is_float else one.dtype for one in (given, tensor))
+        if operator.name not in _TAKEN.get(types, ()):
+            return f"XNNPACK does not load {operator.name} of {types[0]} values with an unpacked {tensor.dtype} kernel"
     packed = best_axis(graph, tensor)[1]
     if packed >= tensor.size_bytes:
         return f"{format_bytes(tensor.size_bytes)} as it is, {format_bytes(packed)} in the sparse encoding"
@@ -88,10 +102,12 @@ def best_axis(graph: FileGraph, tensor: Tensor) -> tuple[int, int]:
 
 
 def _others_read(subgraph: Subgraph, tensor: Tensor) -> bool:
-    """Whether anything but the kernels' place of a weighted operation reads a constant."""
+    """Whether anything but weighted operations, for their kernel, reads a constant."""
     names = {index for index, one in unpacked_constants(subgraph).items() if one.index == tensor.index}
-    return bool(names & {*subgraph.inputs, *subgraph.outputs}) or any(
-        index in names and place != _KERNEL_INPUT.get(operator.name)
+    if names & {*subgraph.inputs, *subgraph.outputs}:
+        return True
+    return any(
+        index in names and (operator.name not in _WEIGHTED or place != KERNEL_INPUT)
         for operator in subgraph.operators
         if not names & set(operator.outputs)
         for place, index in enumerate(operator.inputs)
@@ -116,7 +132,7 @@ def sparse_findings(graph: FileGraph, layer_paths: Sequence[str]) -> tuple[Findi
     return tuple(
         Finding(
             "left_dense",
-            kernel.operator.name,
+            kernel.operators[0].name,
             _layer(graph, kernel, layer_paths),
             f"{format_fraction(kernel.zeros)} zeros, stored dense: {why_dense(graph, kernel)}",
         )
@@ -130,9 +146,11 @@ def _not_sparse(graph: FileGraph, best: SparseKernel, layer_paths: Sequence[str]
         f"no kernel is two thirds zeros, so none is stored sparse; this one has the most,"
         f" {format_fraction(best.zeros)}. Train with tfzip.PruningCallback(0.8), then export again"
     )
-    return Finding("not_sparse", best.operator.name, _layer(graph, best, layer_paths), cost)
+    return Finding("not_sparse", best.operators[0].name, _layer(graph, best, layer_paths), cost)
 
 
 def _layer(graph: FileGraph, kernel: SparseKernel, layer_paths: Sequence[str]) -> str:
     subgraph = graph.subgraphs[kernel.subgraph]
-    return layer_of_operator(graph, subgraph, kernel.operator, layer_paths=layer_paths) or kernel.tensor.name
+    return (
+        layer_of_operator(graph, subgraph, kernel.operators[0], layer_paths=layer_paths) or kernel.tensor.name
+    )

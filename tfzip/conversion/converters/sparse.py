@@ -5,6 +5,7 @@ alike, and the operations stay those of the dense file.
 """
 
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tfzip.conversion.converters.file_model import FileModel
 from tfzip.tflite import read
 from tfzip.tflite.sparse_kernels import FEWEST_ZEROS, best_axis, kernels_in, why_dense
-from tfzip.tflite.sparse_layout import SparseLayout
+from tfzip.tflite.sparse_layout import Axis, SparseLayout
 
 _VECTORS = {
     np.uint8: (schema.SparseIndexVector.Uint8Vector, schema.Uint8VectorT),
@@ -24,21 +25,39 @@ _VECTORS = {
 }
 
 
-def store_sparse(path: Path) -> int:
+@dataclass(frozen=True)
+class Stored:
+    """What the sparse encoding did to a file.
+
+    Attributes:
+        num_kernels: Kernels that are stored sparse.
+        saved_bytes: By how much the file became smaller.
+    """
+
+    num_kernels: int = 0
+    saved_bytes: int = 0
+
+    def __str__(self) -> str:
+        count = f"{self.num_kernels} kernel{'' if self.num_kernels == 1 else 's'}"
+        return f"{count}, {self.saved_bytes} bytes smaller than dense" if self.num_kernels else "no kernel"
+
+
+def store_sparse(path: Path) -> Stored:
     """Encodes the kernels of a file that are at least two thirds zeros where that makes it smaller, in place.
+
+    Where nothing is encoded the file stays as it was.
 
     Args:
         path: The file.
-
-    Returns:
-        How many kernels are encoded. When it is 0 the file is as it was.
     """
-    graph = read(path)
-    chosen = [kernel for kernel in kernels_in(graph) if kernel.zeros >= FEWEST_ZEROS]
-    chosen = [kernel for kernel in chosen if not kernel.tensor.is_sparse and not why_dense(graph, kernel)]
+    graph, content = read(path), path.read_bytes()
+    chosen = [
+        kernel
+        for kernel in kernels_in(graph)
+        if kernel.zeros >= FEWEST_ZEROS and not kernel.tensor.is_sparse and not why_dense(graph, kernel)
+    ]
     if not chosen:
-        return 0
-    content = path.read_bytes()
+        return Stored()
     model = FileModel(content)
     code = _densify_code(model)
     for kernel in chosen:
@@ -46,10 +65,8 @@ def store_sparse(path: Path) -> int:
         encoded = SparseLayout.of(np.asarray(graph.constant(kernel.tensor)), axis)
         _encode(model, model.tree.subgraphs[kernel.subgraph], kernel.tensor.index, encoded, code)
     smaller = model.to_bytes()
-    if len(smaller) >= len(content):
-        return 0
     path.write_bytes(smaller)
-    return len(chosen)
+    return Stored(len(chosen), len(content) - len(smaller))
 
 
 def _densify_code(model: FileModel) -> int:
@@ -88,9 +105,9 @@ def _table(layout: SparseLayout) -> Any:
     return made
 
 
-def _axis(axis: Any) -> Any:
+def _axis(axis: Axis) -> Any:
     made = schema.DimensionMetadataT()
-    if axis.segments is None:
+    if axis.segments is None or axis.indices is None:
         made.format, made.denseSize = schema.DimensionType.DENSE, axis.size
         return made
     made.format = schema.DimensionType.SPARSE_CSR
