@@ -74,7 +74,7 @@ def _tensor_row(tensor: "TensorReport") -> Sequence[str]:
     return (
         str(tensor.index),
         tensor.name.split(";")[0],
-        f"{tensor.dtype} constant" if tensor.is_constant else tensor.dtype,
+        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant" if tensor.is_constant else tensor.dtype,
         _shape(tensor.shape),
         _scale(tensor),
         str(tensor.zero_point) if tensor.num_scales else "",
@@ -106,6 +106,11 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
     if report.has_open_shapes:
         yield "Open shapes", "MACs and arena are for 1 in each place marked ?"
     yield "Weights", format_bytes(report.weights_bytes)
+    if report.num_sparse:
+        yield "Sparse", (
+            f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
+            f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+        )
     yield "MACs", format_count(report.macs)
     yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)
     if report.xnnpack_macs_fraction is not None:
