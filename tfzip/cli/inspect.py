@@ -17,9 +17,15 @@ _WIDTH = 100
 @click.command()
 @click.argument("file", type=click.Path())
 @click.option("--tensors", is_flag=True, help="List every tensor: type, shape, scale, bytes, zeros.")
+@click.option(
+    "--sparse-advice", "advice", is_flag=True, help="Say instead whether XNNPACK's sparse kernels apply."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(file: str, tensors: bool, as_json: bool) -> None:
+def command(file: str, tensors: bool, advice: bool, as_json: bool) -> None:
     """Show what is in FILE: operations, layers, formats, costs, and what XNNPACK takes."""
+    if advice:
+        _advise(file, as_json)
+        return
     from tfzip.runtime.inspect import inspect
 
     report = inspect(file)
@@ -27,6 +33,33 @@ def command(file: str, tensors: bool, as_json: bool) -> None:
         click.echo(report.to_json())
     else:
         _print(report, tensors)
+
+
+def _advise(file: str, as_json: bool) -> None:
+    from tfzip.runtime.sparse_advice import sparse_advice
+
+    found = sparse_advice(file)
+    if as_json:
+        click.echo(found.to_json())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_WIDTH)
+    verdict = "applies" if found.applies else "does not apply"
+    console.print(f"XNNPACK's sparse inference {verdict} to {printable(found.path)}", soft_wrap=True)
+    if found.ops:
+        (first, begin), (last, end) = found.ops[0], found.ops[-1]
+        span = f"{len(found.ops)} operations, {first} {begin} to {last} {end}"
+        console.print(f"{'Subgraph':<13}{printable(span)}", soft_wrap=True)
+        console.print(f"{'Zeros':<13}{format_fraction(found.zeros)} of 1x1 convolutions, more than 66.67 % needed")
+    if found.blockers:
+        rows = ((one.op or "all", one.layer, one.why, one.remedy) for one in found.blockers)
+        columns = ("op", "layer", "what blocks", "remedy")
+        console.print(table(columns, rows, folding=columns, title="Blockers"))
+    for warning in found.warnings:
+        console.print(f"Note: {warning}", soft_wrap=True)
 
 
 def _print(report: "FileReport", tensors: bool) -> None:
