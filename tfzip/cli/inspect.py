@@ -39,27 +39,7 @@ def _advise(file: str, as_json: bool) -> None:
     from tfzip.runtime.sparse_advice import sparse_advice
 
     found = sparse_advice(file)
-    if as_json:
-        click.echo(found.to_json())
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_WIDTH)
-    verdict = "applies" if found.applies else "does not apply"
-    console.print(f"XNNPACK's sparse inference {verdict} to {printable(found.path)}", soft_wrap=True)
-    if found.ops:
-        (first, begin), (last, end) = found.ops[0], found.ops[-1]
-        span = f"{len(found.ops)} operations, {first} {begin} to {last} {end}"
-        console.print(f"{'Subgraph':<13}{printable(span)}", soft_wrap=True)
-        console.print(f"{'Zeros':<13}{format_fraction(found.zeros)} of 1x1 convolutions, more than 66.67 % needed")
-    if found.blockers:
-        rows = ((one.op or "all", one.layer, one.why, one.remedy) for one in found.blockers)
-        columns = ("op", "layer", "what blocks", "remedy")
-        console.print(table(columns, rows, folding=columns, title="Blockers"))
-    for warning in found.warnings:
-        console.print(f"Note: {warning}", soft_wrap=True)
+    click.echo(found.to_json() if as_json else printable(str(found)))
 
 
 def _print(report: "FileReport", tensors: bool) -> None:
@@ -107,7 +87,9 @@ def _tensor_row(tensor: "TensorReport") -> Sequence[str]:
     return (
         str(tensor.index),
         tensor.name.split(";")[0],
-        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant" if tensor.is_constant else tensor.dtype,
+        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant"
+        if tensor.is_constant
+        else tensor.dtype,
         _shape(tensor.shape),
         _scale(tensor),
         str(tensor.zero_point) if tensor.num_scales else "",
@@ -140,9 +122,12 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
         yield "Open shapes", "MACs and arena are for 1 in each place marked ?"
     yield "Weights", format_bytes(report.weights_bytes)
     if report.num_sparse:
-        yield "Sparse", (
-            f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
-            f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+        yield (
+            "Sparse",
+            (
+                f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
+                f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+            ),
         )
     yield "MACs", format_count(report.macs)
     yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)

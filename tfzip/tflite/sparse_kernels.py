@@ -81,13 +81,20 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
         return "an operation reads it that wants a constant"
     for operator in kernel.operators:
         given = subgraph.tensors[operator.inputs[0]]
-        types = tuple("float" if one.is_float else one.dtype for one in (given, tensor))
+        types = _kind(given), _kind(tensor)
         if operator.name not in _TAKEN.get(types, ()):
-            return f"XNNPACK does not load {operator.name} of {types[0]} values with an unpacked {tensor.dtype} kernel"
+            return (
+                f"XNNPACK does not load {operator.name} on {types[0]} values with an unpacked {tensor.dtype}"
+                " kernel"
+            )
     packed = best_axis(graph, tensor)[1]
     if packed >= tensor.size_bytes:
         return f"{format_bytes(tensor.size_bytes)} as it is, {format_bytes(packed)} in the sparse encoding"
     return ""
+
+
+def _kind(tensor: Tensor) -> str:
+    return "float" if tensor.is_float else tensor.dtype
 
 
 def best_axis(graph: FileGraph, tensor: Tensor) -> tuple[int, int]:

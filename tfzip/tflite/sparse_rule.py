@@ -20,7 +20,7 @@ _UNARY = {
     *("RELU", "RELU6", "RELU_N1_TO_1", "ROUND", "SQUARE"),
 }
 _FUSED = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
-_PREPARE = "tfzip.prepare_for_sparse(model) changes it; train on afterwards"
+_PREPARE = "tfzip.prepare_for_sparse(model), then train on"
 _ELSEWHERE = "leave it out, or move it behind the global pooling"
 _SEPARABLE = "use a depthwise 3x3 or 5x5 and a 1x1 convolution"
 Objection = tuple[str, str]
@@ -46,7 +46,7 @@ class Padding:
 
 
 class SparseView:
-    """The main graph as XNNPACK sees it: constants unpacked, zero padding drawn into the convolution after it.
+    """The main graph as XNNPACK sees it: constants unpacked, zero padding drawn into convolutions.
 
     Args:
         graph: From `read`.
@@ -213,7 +213,9 @@ def _binary(view: SparseView, operator: Operator) -> Objection | None:
 
 def _resize(view: SparseView, operator: Operator) -> Objection | None:
     given = view.tensor(operator.inputs[0]).shape
-    return None if len(given) == 4 and min(given[1:3]) > 1 else ("its image has one row", "resize larger images")
+    return (
+        None if len(given) == 4 and min(given[1:3]) > 1 else ("its image has one row", "resize larger images")
+    )
 
 
 def _taken(view: SparseView, operator: Operator) -> Objection | None:  # noqa: ARG001 (as the other rules)
