@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tfzip.artifact import sha256_of
 from tfzip.errors import FileFormatError, SandboxError, TfzipError, one_line
@@ -99,10 +100,9 @@ def static_report(path: str) -> FileReport:
     graph, metadata = read(path), read_metadata(path)
     layers = layers_in(metadata)
     constants = {t.data_offset: t for s in graph.subgraphs for t in s.tensors if t.size_bytes}
-    zeros = {offset: zero_fraction(graph, tensor) for offset, tensor in constants.items()}
-    ops = _op_reports(graph, layers, zeros)
-    sparse = [tensor for tensor in constants.values() if tensor.is_sparse]
-    layout_bytes = {t.data_offset: graph.sparse_layout(t).size_bytes for t in sparse}
+    stored = {offset: _stored(graph, tensor) for offset, tensor in constants.items()}
+    ops = _op_reports(graph, layers, stored)
+    sparse = {offset: tensor for offset, tensor in constants.items() if tensor.is_sparse}
     findings = audit(graph, scheme_in(metadata), layers)
     return FileReport(
         path=path,
@@ -112,25 +112,39 @@ def static_report(path: str) -> FileReport:
         scheme=metadata.get("scheme", ""),
         metadata={key: value for key, value in metadata.items() if key not in ("layers", "widths")},
         signatures=graph.signatures,
-        tensors=tuple(tuple(_tensor_report(t, zeros) for t in s.tensors) for s in graph.subgraphs),
+        tensors=tuple(tuple(_tensor_report(t, stored) for t in s.tensors) for s in graph.subgraphs),
         ops=ops,
-        weights_bytes=sum(t.size_bytes + layout_bytes.get(t.data_offset, 0) for t in constants.values()),
+        weights_bytes=sum(one.size_bytes for one in stored.values()),
         macs=sum(op.macs for op in ops),
         findings=findings + (sparse_findings(graph, layers) if "sparse" in metadata else ()),
         num_sparse=len(sparse),
-        sparse_bytes=sum(t.size_bytes + layout_bytes[t.data_offset] for t in sparse),
-        unpacked_bytes=sum(tensor.dense_bytes for tensor in sparse),
+        sparse_bytes=sum(stored[offset].size_bytes for offset in sparse),
+        unpacked_bytes=sum(tensor.dense_bytes for tensor in sparse.values()),
     )
 
 
-def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, float]) -> tuple[OpReport, ...]:
+class _Stored(NamedTuple):
+    """What a constant takes in the file, indices of a sparse encoding included, and how much of it is zero."""
+
+    size_bytes: int
+    zeros: float
+
+
+def _stored(graph: FileGraph, tensor: Tensor) -> _Stored:
+    indices = graph.sparse_layout(tensor).size_bytes if tensor.is_sparse else 0
+    return _Stored(tensor.size_bytes + indices, zero_fraction(graph, tensor))
+
+
+def _op_reports(
+    graph: FileGraph, layers: Sequence[str], stored: Mapping[int, _Stored]
+) -> tuple[OpReport, ...]:
     """Describes every operation; a sparse kernel counts for the operations that compute with it."""
     runs = runs_of_subgraphs(graph)
     direct = without_densify(graph)
     computing = [{op.index: op for op in subgraph.operators} for subgraph in direct.subgraphs]
     return tuple(
         dataclasses.replace(
-            _op_report(subgraph, computing[number].get(operator.index), zeros) or _unpacking(operator),
+            _op_report(subgraph, computing[number].get(operator.index), stored) or _unpacking(operator),
             layer=layer_of_operator(graph, subgraph, operator, layer_paths=layers) or "",
             subgraph=number,
             macs=macs_of(subgraph, operator) * runs[number],
@@ -155,13 +169,16 @@ def _unpacking(operator: Operator) -> OpReport:
     )
 
 
-def _op_report(subgraph: Subgraph, operator: Operator | None, zeros: Mapping[int, float]) -> OpReport | None:
+def _op_report(
+    subgraph: Subgraph, operator: Operator | None, stored: Mapping[int, _Stored]
+) -> OpReport | None:
     """Describes an operation by itself, as if its subgraph were the main one."""
     if operator is None:
         return None
     read_by = subgraph.tensors_of(operator.inputs)
     weights = [tensor for tensor in read_by if tensor.is_constant]
-    largest = max(weights, key=lambda tensor: tensor.size_bytes, default=None)
+    largest = max(weights, key=lambda tensor: tensor.dense_bytes, default=None)
+    held = [stored[tensor.data_offset] for tensor in weights if tensor.size_bytes]
     return OpReport(
         subgraph=0,
         index=operator.index,
@@ -170,14 +187,14 @@ def _op_report(subgraph: Subgraph, operator: Operator | None, zeros: Mapping[int
         inputs=tuple(tensor.index for tensor in read_by if not tensor.is_constant),
         outputs=operator.outputs,
         weights=tuple(tensor.index for tensor in weights),
-        weights_bytes=sum(tensor.size_bytes for tensor in weights),
+        weights_bytes=sum(one.size_bytes for one in held),
         macs=macs_of(subgraph, operator),
-        sparsity=zeros.get(largest.data_offset, 0.0) if largest else 0.0,
+        sparsity=stored[largest.data_offset].zeros if largest and largest.size_bytes else 0.0,
         options=operator.options,
     )
 
 
-def _tensor_report(tensor: Tensor, zeros: Mapping[int, float]) -> TensorReport:
+def _tensor_report(tensor: Tensor, stored: Mapping[int, _Stored]) -> TensorReport:
     return TensorReport(
         index=tensor.index,
         name=tensor.name,
@@ -188,6 +205,6 @@ def _tensor_report(tensor: Tensor, zeros: Mapping[int, float]) -> TensorReport:
         num_scales=len(tensor.scales),
         size_bytes=tensor.size_bytes if tensor.is_constant else tensor.dense_bytes,
         is_constant=tensor.is_constant,
-        sparsity=zeros.get(tensor.data_offset, 0.0) if tensor.size_bytes else 0.0,
+        sparsity=stored[tensor.data_offset].zeros if tensor.size_bytes else 0.0,
         is_sparse=tensor.is_sparse,
     )
