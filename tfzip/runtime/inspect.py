@@ -124,7 +124,7 @@ def static_report(path: str) -> FileReport:
 
 
 class _Stored(NamedTuple):
-    """What a constant takes in the file, indices of a sparse encoding included, and how much of it is zero."""
+    """What a constant takes in the file, with the indices of a sparse encoding, and how much is zero."""
 
     size_bytes: int
     zeros: float
