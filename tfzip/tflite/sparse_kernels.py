@@ -80,8 +80,8 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
     if _others_read(subgraph, tensor):
         return "an operation reads it that wants a constant"
     for operator in kernel.operators:
-        given = subgraph.tensors[operator.inputs[0]]
-        types = _kind(given), _kind(tensor)
+        made = subgraph.tensors[operator.outputs[0]]
+        types = _kind(made), _kind(tensor)
         if operator.name not in _TAKEN.get(types, ()):
             return (
                 f"XNNPACK does not load {operator.name} on {types[0]} values with an unpacked {tensor.dtype}"
