@@ -114,10 +114,10 @@ def test_branches_that_meet_again_are_taken(advice_for, block):
             "padding 'same' with strides, where 1 on each side is wanted",
         ),
         (
-            lambda: network(begin=lambda x: stem()(x)),
+            lambda: network(begin=lambda x: stem()(layers.ZeroPadding2D(((2, 0), (2, 0)))(x))),
             "CONV_2D",
             "stem",
-            "padding of top 0, bottom 0, left 0, right 0, where 1 on each side is wanted",
+            "padding of top 2, bottom 0, left 2, right 0, where 1 on each side is wanted",
         ),
         (lambda: network(begin=lambda x: even(x, stem(strides=1))), "CONV_2D", "stem", "has not stride 2"),
         (
@@ -193,6 +193,16 @@ def test_every_blocker_is_named_with_its_layer_and_a_remedy(advice_for, model, o
     assert blocker.remedy
 
 
+def test_an_odd_size_gets_another_remedy_since_the_converter_undoes_the_padding(advice_for):
+    def middle(x):
+        y = layers.Cropping2D(((0, 1), (0, 1)), name="crop")(x)
+        return body(y)
+
+    blockers = advice_for(network(middle=middle)).blockers
+    assert [blocker.layer for blocker in blockers] == ["crop", "wide"]
+    assert "size is even" in blockers[1].remedy
+
+
 def test_a_value_that_leaves_the_subgraph_blocks(advice_for):
     x = keras.Input((16, 16, 3))
     inside = even(x)
@@ -234,7 +244,7 @@ def test_half_precision_is_taken(advice_for):
 
 
 def test_keras_mobilenet_applies_after_the_rewrite_and_not_before(advice_for):
-    model = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=5)
+    model = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=5)
     before = advice_for(model)
     assert [blocker.layer for blocker in before.blockers][:2] == ["Conv1", "block_1_depthwise"]
     assert all("prepare_for_sparse" in blocker.remedy for blocker in before.blockers)

@@ -75,7 +75,11 @@ def test_a_constant_of_zeros_alone_still_stores_a_value():
         (replace(ROWS, block_map=(7,)), 3, "traversal"),
         (replace(ROWS, axes=(Axis(4), ROWS.axes[1])), 3, "visits 4 of 3"),
         (replace(ROWS, axes=(Axis(-3), ROWS.axes[1])), 3, "visits -3 of 3"),
-        (replace(ROWS, axes=(Axis(3), Axis(0, indices(0, 2, 2, 3), indices(1, 4, 2)))), 3, "outside its axis"),
+        (
+            replace(ROWS, axes=(Axis(3), Axis(0, indices(0, 2, 2, 3), indices(1, 4, 2)))),
+            3,
+            "outside its axis",
+        ),
         (
             replace(ROWS, axes=(Axis(3), Axis(0, indices(0, 2, 2, 3), indices(1, -1, 2, dtype=np.int32)))),
             3,
@@ -163,7 +167,9 @@ def damaged(path, target, damage):
 
 
 def far_index(tensor):
-    axis = next(axis for axis in tensor.sparsity.dimMetadata if axis.format == schema.DimensionType.SPARSE_CSR)
+    axis = next(
+        axis for axis in tensor.sparsity.dimMetadata if axis.format == schema.DimensionType.SPARSE_CSR
+    )
     axis.arrayIndices.values = np.full_like(axis.arrayIndices.values, 200)
 
 

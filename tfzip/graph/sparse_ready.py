@@ -28,7 +28,8 @@ def prepare_for_sparse(model: keras.Model) -> keras.Model:
 
     Only the last is always exact. On images of an even size Keras pads below and to the right only, so the
     first two **move the image by one pixel** under the kernel: outputs change, and the model has to be
-    trained on. On odd sizes they are exact. Shapes stay in any case, else the layer is left as it was.
+    trained on. Shapes stay in any case. Images of an odd size have even padding already, which TensorFlow's
+    converter writes as `"same"` whatever the model says; their layers are left as they are.
 
     What else blocks, `tfzip.sparse_advice` says of the file.
 
@@ -103,15 +104,14 @@ def _change(graph: FlatGraph, node: FlatNode) -> _Change | None:
     if type(layer) is keras.layers.ZeroPadding2D:
         return _even_padding(graph, node)
     zeros = _wanted(graph, node)
-    return _Change({"padding": "valid"}, zeros) if zeros and layer.padding == "same" else None
+    is_uneven = bool(zeros) and layer.padding == "same" and _is_even(graph, node)
+    return _Change({"padding": "valid"}, zeros) if is_uneven else None
 
 
 def _even_padding(graph: FlatGraph, node: FlatNode) -> _Change | None:
     """Evens out zeros of one more at the end than at the begin, where images of an even size keep theirs."""
     readers = [graph.nodes[index] for index in graph.consumers()[node.outputs[0]]]
-    sizes = graph.tensors[node.inputs[0]].shape[1:3]
-    is_output = node.outputs[0] in graph.output_ids()
-    if is_output or not readers or any(size is None or size % 2 for size in sizes):
+    if node.outputs[0] in graph.output_ids() or not readers or not _is_even(graph, node):
         return None
     wanted = {
         _wanted(graph, reader) if getattr(reader.operation, "padding", "") == "valid" else 0
@@ -122,6 +122,11 @@ def _even_padding(graph: FlatGraph, node: FlatNode) -> _Change | None:
     if not zeros or node.operation.padding != (uneven, uneven):
         return None
     return _Change({"padding": ((zeros, zeros), (zeros, zeros))})
+
+
+def _is_even(graph: FlatGraph, node: FlatNode) -> bool:
+    """Whether a node reads images of a known and even size."""
+    return all(size is not None and size % 2 == 0 for size in graph.tensors[node.inputs[0]].shape[1:3])
 
 
 def _wanted(graph: FlatGraph, node: FlatNode) -> int:

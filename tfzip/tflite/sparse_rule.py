@@ -22,6 +22,7 @@ _UNARY = {
 _FUSED = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 _PREPARE = "tfzip.prepare_for_sparse(model), then train on"
 _ELSEWHERE = "leave it out, or move it behind the global pooling"
+_EVEN_SIZES = "give the network images whose size is even here; at odd sizes the converter writes 'same'"
 _SEPARABLE = "use a depthwise 3x3 or 5x5 and a 1x1 convolution"
 Objection = tuple[str, str]
 """Why an operation is not taken, and what to do."""
@@ -141,7 +142,7 @@ def objection(view: SparseView, operator: Operator, *, is_first: bool = False) -
 
 
 def _first(view: SparseView, operator: Operator) -> Objection | None:
-    kernel, padding = view.constant(operator, 1), view.padding(operator)
+    kernel = view.constant(operator, 1)
     if operator.name != "CONV_2D" or kernel is None or kernel.shape[1:] != (3, 3, 3):
         shape = "x".join(map(str, kernel.shape[1:])) if kernel else "no"
         return f"the first convolution has a {shape} kernel where 3x3x3 is wanted", (
@@ -149,7 +150,7 @@ def _first(view: SparseView, operator: Operator) -> Objection | None:
         )
     if _strides(operator) != (2, 2) or _dilations(operator) != (1, 1):
         return "the first convolution has not stride 2 without dilation", "give it strides=2"
-    return _padding_objection(padding, 1)
+    return _padding_objection(view, operator, 1)
 
 
 def _convolution(view: SparseView, operator: Operator) -> Objection | None:
@@ -163,8 +164,7 @@ def _convolution(view: SparseView, operator: Operator) -> Objection | None:
         return "its channels are in groups", "use groups=1"
     if _strides(operator) != (1, 1):
         return "it is a 1x1 convolution with strides", "give it strides=1, and pool or stride elsewhere"
-    padding = view.padding(operator)
-    return None if padding is not None and padding.is_each(0) else _padding_objection(padding, 0)
+    return _padding_objection(view, operator, 0)
 
 
 def _depthwise(view: SparseView, operator: Operator) -> Objection | None:
@@ -176,13 +176,15 @@ def _depthwise(view: SparseView, operator: Operator) -> Objection | None:
         return "it makes several channels of one", "use depth_multiplier=1"
     if _dilations(operator) != (1, 1) or _strides(operator) not in ((1, 1), (2, 2)):
         return f"it has strides {_strides(operator)} or is dilated", "use strides of 1 or 2 and no dilation"
-    return _padding_objection(view.padding(operator), size // 2)
+    return _padding_objection(view, operator, size // 2)
 
 
-def _padding_objection(padding: Padding | None, wanted: int) -> Objection | None:
+def _padding_objection(view: SparseView, operator: Operator, wanted: int) -> Objection | None:
+    padding = view.padding(operator)
     if padding is None:
+        sizes = view.tensor(operator.inputs[0]).shape[1:3]
         why = f"padding 'same' with strides, where {wanted} on each side is wanted"
-        return why, _PREPARE
+        return why, _EVEN_SIZES if any(size % 2 for size in sizes) else _PREPARE
     if padding.is_each(wanted):
         return None
     return f"padding of {padding}, where {wanted} on each side is wanted", _PREPARE
