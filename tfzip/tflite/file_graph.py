@@ -209,7 +209,10 @@ class FileGraph:
         Raises:
             FileFormatError: The table is damaged.
         """
-        return read_layout(self.path, tensor.sparsity_offset)
+        try:
+            return read_layout(self.path, tensor.sparsity_offset)
+        except FileFormatError as error:
+            raise self._not_unpacked(tensor, error) from error
 
     def stored(self, tensor: Tensor) -> npt.NDArray[Any]:
         """Reads the values that a sparse constant stores, as one row, mapped from the file.
@@ -228,13 +231,16 @@ class FileGraph:
         return _decoded(np.memmap(self.path, np.uint8, "r", tensor.data_offset, (tensor.size_bytes,)), tensor)
 
     def _unpacked(self, tensor: Tensor) -> npt.NDArray[Any]:
-        stored = self.stored(tensor)
+        stored, layout = self.stored(tensor), self.sparse_layout(tensor)
         try:
-            return self.sparse_layout(tensor).dense(stored, tensor.shape)
+            return layout.dense(stored, tensor.shape)
         except FileFormatError as error:
-            raise FileFormatError(
-                f"Tensor {tensor.name!r} of {self.path} cannot be unpacked: {error}. Export or copy it again."
-            ) from error
+            raise self._not_unpacked(tensor, error) from error
+
+    def _not_unpacked(self, tensor: Tensor, error: FileFormatError) -> FileFormatError:
+        return FileFormatError(
+            f"Tensor {tensor.name!r} of {self.path} cannot be unpacked: {error}. Export or copy it again."
+        )
 
 
 def _decoded(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[Any]:
