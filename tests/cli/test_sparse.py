@@ -100,5 +100,8 @@ def test_sparse_and_a_largest_size_do_not_go_together(folder):
     arguments = ["model.keras", "-o", "m.tflite", "--sparse", "--scheme", "mixed", "--max-size", "9KB"]
     result = CliRunner().invoke(convert, arguments)
     assert isinstance(result.exception, OptionError)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    with pytest.raises(OptionError, match="do not go together"):
+        tfzip.export_within(model, folder / "m.tflite", "9KB", calibration=np.zeros((4, 4)), sparse=True)
     with pytest.raises(OptionError, match="do not go together"):
         ExportStep(scheme="int8", max_size="9KB", sparse=True)

@@ -88,11 +88,13 @@ def export_within(
         The file with its facts.
 
     Raises:
-        OptionError: The size cannot be reached; the message has the smallest that can.
+        OptionError: The size cannot be reached; the message has the smallest that can. Or sparse is set.
 
     Example:
         >>> tfzip.export_within(model, "small.tflite", "65KB", calibration=x_train[:256])
     """
+    if options.get("sparse"):
+        raise OptionError("sparse and max_size do not go together: kernels of 4 bits stay dense. Use export.")
     most = SizeBudget(max_size).limit_bytes
     target = Path(os.path.realpath(path))
     check_target(target)

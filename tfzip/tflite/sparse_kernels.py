@@ -61,7 +61,8 @@ def kernels_in(graph: FileGraph) -> Iterator[SparseKernel]:
         constants = unpacked_constants(subgraph)
         readers: dict[int, list[Operator]] = {}
         for operator in subgraph.operators:
-            if operator.name in _WEIGHTED and len(operator.inputs) > KERNEL_INPUT:
+            reads_kernel = operator.name in _WEIGHTED and len(operator.inputs) > KERNEL_INPUT
+            if reads_kernel and operator.outputs and operator.outputs[0] >= 0:
                 tensor = constants.get(operator.inputs[KERNEL_INPUT])
                 if tensor is not None and len(tensor.shape) >= 2:
                     readers.setdefault(tensor.index, []).append(operator)

@@ -51,6 +51,7 @@ def unpacked_constants(subgraph: Subgraph) -> dict[int, Tensor]:
             operator.name in _UNPACKING
             and len(operator.inputs) == len(operator.outputs) == 1
             and operator.inputs[0] in found
+            and operator.outputs[0] >= 0
         ):
             found[operator.outputs[0]] = found[operator.inputs[0]]
     return found
