@@ -17,6 +17,12 @@ from tfzip.pruning.channels.view import ChannelView, Rows, rows_of
 from tfzip.pruning.criteria import Criterion, criteria
 
 Array = NDArray[Any]
+_LOOKS_AT = {
+    "activations": "looks at activations on data",
+    "gradients": "looks at gradients on data",
+    "loss": "looks at the loss on data",
+    "start": "looks at the model before training, or at weights while a PruningCallback trains them",
+}
 
 
 def score_groups(
@@ -44,10 +50,12 @@ def score_groups(
     """
     name = criteria.name_of(criterion)
     if criterion.needs and data is None:
-        raise OptionError(f"Criterion {name!r} looks at {criterion.needs} on data. Pass data=.")
+        raise OptionError(f"Criterion {name!r} {_LOOKS_AT[criterion.needs]}. Pass data=.")
     evidence = _Evidence(model, channels, seed)
     if not criterion.needs:
         views: Iterator[list[ChannelView]] = iter([[evidence.view(index) for index in chosen]])
+    elif criterion.needs == "start":
+        views = iter([evidence.with_start(chosen, data)])
     elif criterion.needs == "loss":
         views = iter([evidence.with_loss(chosen, batches_of(data), name)])
     elif criterion.needs == "gradients":
@@ -71,21 +79,46 @@ class _Evidence:
         self._places = channels.places()
         self._seed = seed
 
-    def view(self, index: int, gradients: dict[int, Array] | None = None, **more: Any) -> ChannelView:
+    def view(
+        self,
+        index: int,
+        gradients: dict[int, Array] | None = None,
+        start: dict[int, Array] | None = None,
+        **more: Any,
+    ) -> ChannelView:
         """Returns a group with the weights it has now."""
         group = self._channels.groups[index]
         rows = []
         for axis, places in self._places[index]:
             gradient = (gradients or {}).get(id(axis.variable))
+            before = (start or {}).get(id(axis.variable))
             rows.append(
                 Rows(
                     axis.variable.name,
                     axis.role,
                     rows_of(np.asarray(axis.variable.numpy()), axis.axis, places),
                     None if gradient is None else rows_of(gradient, axis.axis, places),
+                    None if before is None else rows_of(before, axis.axis, places),
                 )
             )
         return ChannelView(group.name, group.size, tuple(rows), seed=self._seed, **more)
+
+    def with_start(self, chosen: Sequence[int], start: Any) -> list[ChannelView]:
+        """Returns views with the weights of the model before training."""
+        if not isinstance(start, keras.Model):
+            raise OptionError(
+                "Criterion 'movement' compares the model with the one before training. Pass that as data=."
+                f" Received: {type(start).__name__}."
+            )
+        shapes = [[tuple(one.shape) for one in model.weights] for model in (self._model, start)]
+        if shapes[0] != shapes[1]:
+            raise OptionError(
+                f"Model {start.name!r} has other weights than {self._model.name!r}. Pass the same model, as"
+                " it was before training, as data=."
+            )
+        pairs = zip(self._model.weights, start.weights, strict=True)
+        before = {id(one): np.asarray(other.numpy()) for one, other in pairs}
+        return [self.view(index, start=before) for index in chosen]
 
     def with_gradients(
         self, chosen: Sequence[int], batches: Sequence[Batch], name: str

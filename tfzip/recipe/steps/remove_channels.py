@@ -47,6 +47,11 @@ class RemoveChannelsStep(TrainStep):
         super().__post_init__()
         if not 0.0 < self.fraction < 1.0:
             raise OptionError(f"fraction is between 0 and 1. Received: {self.fraction}.")
+        if self.criterion.needs == "start":
+            raise OptionError(
+                f"Criterion {criteria.name_of(self.criterion)!r} compares a model with the one before its"
+                " training, which is not at hand here. Use it in a prune step, or call tfzip.remove_channels."
+            )
         if self.rounds < 1 or self.multiple_of < 1:
             raise OptionError(
                 f"rounds and multiple_of are at least 1. Received: {self.rounds}, {self.multiple_of}."
