@@ -75,7 +75,15 @@ def _base(parts: Parts, network: str) -> str:
 
 def _rows(parts: Parts, network: str) -> list[tuple[Kind, float]]:
     """Returns the kinds and ratios of a network; those of ResNet-20 follow from held-out rows of ResNet-8."""
-    kinds: Iterable[Kind] = CRITERIA if network == "resnet8" else _best(_collected(parts), 2)
+    kinds: Iterable[Kind] = CRITERIA
+    if network != "resnet8":
+        rows = [row for row in _collected(parts) if row["network"] == "resnet8"]
+        missing = {kind.name for kind in CRITERIA} - {
+            row["kind"] for row in rows if row["ratio"] == RATIOS[-1]
+        }
+        if missing:
+            print(f"{network}: criteria wait for rows of resnet8: {', '.join(sorted(missing))}", flush=True)
+        kinds = () if missing else _best(rows, 2)
     pairs = [(kind, ratio) for ratio in RATIOS for kind in (RANDOM, SCRATCH, *kinds)]
     return [(WHOLE, 1.0), *pairs, (SCRATCH_LONG, RATIOS[-1])]
 
