@@ -81,7 +81,11 @@ def command(
         check_picture(plot)
     if output is not None:
         check_target(output)
-    given: dict[str, Any] = {"samples": samples or _SAMPLES[prune], "seed": seed, "unsafe": unsafe}
+    given: dict[str, Any] = {
+        "samples": _SAMPLES[prune] if samples is None else samples,
+        "seed": seed,
+        "unsafe": unsafe,
+    }
     if prune:
         given |= {
             "ratios": _numbers(options["ratios"]),

@@ -86,9 +86,10 @@ def scan_spec(
         DataError: The data do not fit or have no targets.
         OptionError: An option is out of range, or the loss does not fit.
     """
-    from tfzip.pruning.channels.scan import channel_sensitivity
+    from tfzip.pruning.channels.scan import channel_sensitivity, check_samples
     from tfzip.recipe.training import explained
 
+    check_samples(samples)
     loaded = load_model(model, unsafe=unsafe)
     splits = load_data(data, split="train", divide_by=divide_by)
     if splits.y_train is None:

@@ -36,7 +36,7 @@ def choose_greedily(
     Yang et al. (2018), "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications", without
     the training between steps: in each step every group proposes to lose as many of its lowest channels as
     save a twentieth of the whole cost, and the proposal with the lowest loss is taken. Where no group can
-    save as much, each proposes all that it can, and the lowest loss for what is saved is taken.
+    save as much, each proposes all that it can.
 
     Args:
         units: The channels of each group.
@@ -78,9 +78,7 @@ def choose_greedily(
         able = full or [one for one in proposals if one[2] < now]
         if not able:
             raise out_of_reach(fraction, now / before)
-        losses = [loss(without(index, count)) for index, count, _ in able]
-        saved = [1.0 if full else now - after for _, _, after in able]
-        index, count, now = able[int(np.argmin(np.divide(losses, saved)))]
+        index, count, now = min(able, key=lambda one: loss(without(one[0], one[1])))
         gone[index] = count
     return without()
 

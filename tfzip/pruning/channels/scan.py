@@ -56,8 +56,7 @@ def channel_sensitivity(
     """
     check_built(model)
     check_ratios(ratios)
-    if samples < 1:
-        raise OptionError(f"samples is at least 1. Received: {samples!r}.")
+    check_samples(samples)
     if not model.compiled:
         raise ModelError(
             f"A scan measures what model {model.name!r} was compiled for, and it was not. Call"
@@ -76,6 +75,12 @@ def channel_sensitivity(
             with silenced(channels, np.asarray(group.units)[order[:count]]):
                 rows.append(ChannelScanRow(group.name, group.size, count, _measured(model, shown)))
     return ChannelScan(model.name, sum(len(_first(x)) for x, _ in batches), before, tuple(rows))
+
+
+def check_samples(samples: int) -> None:
+    """Raises `OptionError` unless there is a row to measure on."""
+    if samples < 1:
+        raise OptionError(f"samples is at least 1. Received: {samples!r}.")
 
 
 class _Batches(keras.utils.PyDataset):
