@@ -1,6 +1,5 @@
 """What a sensitivity scan found, as text with bars, as JSON and as a picture."""
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -61,6 +60,8 @@ class SensitivityReport(ScanFile):
     samples: int
     seed: int
     rows: tuple[SensitivityRow, ...]
+    kind = "sensitivity report"
+    row = SensitivityRow
 
     def of(self, layer: str, bits: int) -> SensitivityRow:
         """Returns the row of a layer and width.
@@ -81,20 +82,6 @@ class SensitivityReport(ScanFile):
     def ranked(self, bits: int) -> list[SensitivityRow]:
         """Returns the rows of one width, the most sensitive layer first."""
         return sorted((row for row in self.rows if row.bits == bits), key=lambda row: -row.change)
-
-    @classmethod
-    def from_json(cls, text: str) -> "SensitivityReport":
-        """Returns the report that `to_json` wrote.
-
-        Raises:
-            OptionError: The text is no such report.
-        """
-        try:
-            fields = json.loads(text)
-            rows = tuple(SensitivityRow(**row) for row in fields.pop("rows"))
-            return cls(**fields, rows=rows)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise OptionError(f"This is no sensitivity report as `to_json` writes them: {error}.") from error
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draws the changes with their intervals to a .png, .svg or .pdf and returns where.

@@ -1,6 +1,5 @@
 """What a scan of channels found, as text with bars, as JSON and as a picture."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,6 +55,12 @@ class ChannelScan(ScanFile):
     samples: int
     before: dict[str, float]
     rows: tuple[ChannelScanRow, ...]
+    kind = "scan of channels"
+    row = ChannelScanRow
+
+    def __post_init__(self) -> None:
+        if not all(LOSS in values for values in (self.before, *(row.values for row in self.rows))):
+            raise ValueError("it has no loss")
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -81,23 +86,6 @@ class ChannelScan(ScanFile):
         rows = self.of(group, size)
         rises = [0.0, *(row.values[LOSS] - self.before[LOSS] for row in rows)]
         return float(np.interp(removed, [0, *(row.removed for row in rows)], rises))
-
-    @classmethod
-    def from_json(cls, text: str) -> "ChannelScan":
-        """Returns the scan that `to_json` wrote.
-
-        Raises:
-            OptionError: The text is no such scan.
-        """
-        try:
-            fields = json.loads(text)
-            rows = tuple(ChannelScanRow(**row) for row in fields.pop("rows"))
-            scan = cls(**fields, rows=rows)
-            if not all(LOSS in values for values in (scan.before, *(row.values for row in rows))):
-                raise ValueError("it has no loss")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise OptionError(f"This is no scan of channels as `to_json` writes them: {error}.") from error
-        return scan
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "ChannelScan":
