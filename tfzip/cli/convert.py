@@ -39,6 +39,11 @@ _SCHEMES = "; ".join(f"{scheme.name}: {scheme.summary}" for scheme in SCHEMES.va
 @click.option(
     "--io", help="Type of inputs and outputs: float32, int8, uint8 or int16.  [default: the scheme's own]"
 )
+@click.option(
+    "--sparse",
+    is_flag=True,
+    help="Store kernels of at least two thirds zeros without them, where that is smaller.",
+)
 @click.option("--strict", is_flag=True, help="Fail when anything is left outside the scheme.")
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the artifact as JSON.")
@@ -47,6 +52,12 @@ def command(model: str, output: str, as_json: bool, **options: Any) -> None:
     from tfzip.sandbox import run_isolated
 
     target, chosen = _target(options["scheme"], options.pop("max_size"), options.pop("base"))
+    if options["sparse"] and "max_size" in chosen:
+        raise OptionError(
+            "--sparse and --max-size do not go together: kernels of 4 bits stay dense. Leave out one of them."
+        )
+    if not options["sparse"]:
+        del options["sparse"]
     artifact = run_isolated(target, model, output, **options | chosen)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(artifact), default=str, indent=2))
@@ -75,6 +86,8 @@ def _print(artifact: Any) -> None:
     console.print(
         f"Wrote {artifact.path}: {artifact.scheme}, {format_bytes(artifact.size_bytes)}", soft_wrap=True
     )
+    if "sparse" in artifact.metadata:
+        console.print(f"  stored sparse: {artifact.metadata['sparse']}", soft_wrap=True)
     if artifact.scheme == "mixed":
         console.print(_widths(artifact.path), soft_wrap=True)
     for kind, specs in (("input", artifact.inputs), ("output", artifact.outputs)):
@@ -86,7 +99,11 @@ def _print(artifact: Any) -> None:
         return
     rows = [(f.kind, f.op, f.layer, f.cost) for f in artifact.findings]
     columns = ("kind", "operation", "layer", "cost")
-    console.print(table(columns, rows, folding=columns, title="Audit: left outside the scheme"))
+    console.print(table(columns, rows, folding=columns, title=_title(artifact)))
+
+
+def _title(artifact: Any) -> str:
+    return "Audit: left outside the scheme" + (", or stored dense" if "sparse" in artifact.metadata else "")
 
 
 def _widths(path: Any) -> str:

@@ -30,6 +30,7 @@ from tfzip.sources.batches import calibration_samples
 from tfzip.sources.models import load_model
 from tfzip.tflite import FileGraph, audit, read, write_metadata
 from tfzip.tflite.layer_list import packed_layers, packed_widths
+from tfzip.tflite.sparse_kernels import sparse_findings
 from tfzip.version import __version__
 
 _CONVERTER = "tfzip.conversion.converters.tf_lite:convert"
@@ -51,6 +52,7 @@ def export(
     io: str | None = None,
     recipe: str = "",
     strict: bool = False,
+    sparse: bool = False,
 ) -> Artifact:
     """Writes a model as a .tflite that runs on LiteRT without Flex, and audits it.
 
@@ -77,6 +79,9 @@ def export(
         recipe: Name of the recipe, kept in the file's metadata. Defaults to "".
         strict: Whether anything that is left outside the scheme is an error, not a finding. Defaults to
             False.
+        sparse: Whether kernels that are at least two thirds zeros are stored without them where that makes
+            the file smaller. It computes the same to the last bit; the kernels are unpacked when it is loaded.
+            What is left dense is a finding with the reason. Defaults to False.
 
     Returns:
         The file with its facts and what the audit found.
@@ -102,6 +107,7 @@ def export(
         io=io,
         recipe=recipe,
         strict=strict,
+        sparse=sparse,
     )
 
 
@@ -133,6 +139,7 @@ def _export(
     io: str | None = None,
     recipe: str = "",
     strict: bool = False,
+    sparse: bool = False,
     source_sha256: str = "",
 ) -> Artifact:
     if isinstance(model, QuantizedModel):
@@ -166,18 +173,22 @@ def _export(
             recorded=recorded_of(model, record, optional=bool(samples)) if scheme.needs_calibration else None,
             layers=tuple(layers),
             kernels=kernels_of(model, scheme, record),
+            sparse=sparse,
         )
         try:
-            run(_CONVERTER, job)
+            stored = run(_CONVERTER, job)
         except (ConversionError, SandboxError) as error:
             raise explain(error, layers, partial) from error
         findings = _audited(read(partial), scheme, layers)
         if strict and findings:
             raise ConversionError(_left_outside(scheme, findings))
+        if sparse:
+            findings += sparse_findings(read(partial), layers)
         metadata = {
             "tfzip_version": __version__,
             "scheme": scheme.name,
             **({"widths": packed_widths(scheme)} if scheme.layers else {}),
+            **({"sparse": str(stored)} if sparse else {}),
             "io": io,
             "recipe": recipe,
             "source_sha256": source_sha256 or _weights_sha256(model),

@@ -43,9 +43,9 @@ def weight_buffers(graph: FileGraph) -> list[Buffer]:
 
 def _buffer(tensor: Tensor) -> Buffer:
     item_bytes = BITS_OF.get(tensor.dtype, 8) // 8
-    is_dense = tensor.size_bytes == tensor.dense_bytes and item_bytes in _ITEM_BYTES
-    layouts = _layouts(tensor) if is_dense else ()
-    return Buffer(tensor.data_offset, tensor.size_bytes, item_bytes if is_dense else 1, layouts)
+    is_whole = item_bytes in _ITEM_BYTES and tensor.size_bytes % item_bytes == 0
+    layouts = _layouts(tensor) if is_whole and tensor.size_bytes == tensor.dense_bytes else ()
+    return Buffer(tensor.data_offset, tensor.size_bytes, item_bytes if is_whole else 1, layouts)
 
 
 def _layouts(tensor: Tensor) -> tuple[tuple[int, int], ...]:

@@ -7,6 +7,7 @@ from tfzip.graph.flat_graph import FlatGraph, FlatNode
 from tfzip.runtime.replay import SessionGraph
 from tfzip.runtime.session import SessionOp
 from tfzip.tflite import layer_of
+from tfzip.tflite.unpacking import DENSIFY
 
 _SAME_VALUE = ("QUANTIZE", "DEQUANTIZE")
 
@@ -46,7 +47,7 @@ def match_ops(file: SessionGraph, graph: FlatGraph, outputs: Mapping[str, int]) 
     nodes = _single_calls(graph)
     mentions: dict[int, set[str]] = {}
     for op in file.ops:
-        if len(op.outputs) != 1:
+        if len(op.outputs) != 1 or op.name == DENSIFY:  # it has the name of a kernel, not of a value
             continue
         source = _computed_by(op, producers)
         paths = _layers_in(file.tensors[op.outputs[0]].name, nodes)

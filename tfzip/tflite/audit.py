@@ -10,6 +10,7 @@ from tfzip.tflite.file_graph import BITS_OF, FileGraph, Operator, Subgraph, Tens
 from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
 from tfzip.tflite.naming import layer_of_operator
+from tfzip.tflite.unpacking import without_densify
 from tfzip.units import format_bytes, format_count
 
 _BORDER = {"QUANTIZE", "DEQUANTIZE"}
@@ -55,7 +56,7 @@ def audit(graph: FileGraph, scheme: Scheme | str, layer_paths: Sequence[str] = (
     Returns:
         Findings, in the order of execution within each kind.
     """
-    scheme = get_scheme(scheme)
+    scheme, graph = get_scheme(scheme), without_densify(graph)
     runs = runs_of_subgraphs(graph)
     subgraphs = [
         [

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfzip.errors import FileFormatError
+from tfzip.tflite.sparse_layout import SparseLayout
+from tfzip.tflite.sparse_table import read_layout
 
 BITS_OF = {
     "int2": 2,
@@ -48,7 +50,7 @@ class Tensor:
         scales: Values of one step; empty when not quantized, one, or one for each index of `quantized_axis`.
         zero_points: Integers that stand for 0.0, as many as `scales`.
         quantized_axis: Axis of the scales; meaningful when there are several.
-        is_sparse: Whether the values are stored in a sparse encoding, without their zeros.
+        sparsity_offset: Where the table of its sparse encoding begins; 0 when its values are stored dense.
         is_variable: Whether it keeps its values from one run to the next.
     """
 
@@ -63,8 +65,13 @@ class Tensor:
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
     quantized_axis: int = 0
-    is_sparse: bool = False
+    sparsity_offset: int = 0
     is_variable: bool = False
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the values are stored in a sparse encoding, without their zeros."""
+        return self.sparsity_offset > 0
 
     @property
     def num_elements(self) -> int:
@@ -168,6 +175,8 @@ class FileGraph:
     def constant(self, tensor: Tensor) -> npt.NDArray[Any]:
         """Reads the values of a constant, mapped from the file and read-only, int2 and int4 widened to int8.
 
+        Those of a sparse encoding are unpacked into memory, with their zeros.
+
         Args:
             tensor: A constant of this file.
 
@@ -175,11 +184,15 @@ class FileGraph:
             Its values in its shape; for strings the raw bytes, for bfloat16 the same numbers in float32.
 
         Raises:
-            FileFormatError: It has no values here, is stored sparse, or its bytes do not fill its shape.
+            FileFormatError: It has no values here, its sparse encoding contradicts itself, or its bytes do not
+                fill its shape.
         """
-        if not tensor.size_bytes or tensor.is_sparse:
-            reason = "is stored in a sparse encoding" if tensor.is_sparse else "has no values in the file"
-            raise FileFormatError(f"Tensor {tensor.name!r} of {self.path} {reason}, so they cannot be read.")
+        if tensor.is_sparse:
+            return self._unpacked(tensor)
+        if not tensor.size_bytes:
+            raise FileFormatError(
+                f"Tensor {tensor.name!r} of {self.path} has no values in the file, so they cannot be read."
+            )
         raw = np.memmap(self.path, np.uint8, "r", tensor.data_offset, (tensor.size_bytes,))
         if tensor.dtype not in BITS_OF:
             return raw
@@ -189,6 +202,41 @@ class FileGraph:
                 f" {tensor.shape} of {tensor.dtype} and has {tensor.size_bytes}; the file is damaged."
             )
         return _decoded(raw, tensor).reshape(tensor.shape)
+
+    def sparse_layout(self, tensor: Tensor) -> SparseLayout:
+        """Reads where the stored values of a sparse constant belong; they are not checked against its shape.
+
+        Raises:
+            FileFormatError: The table is damaged.
+        """
+        return read_layout(self.path, tensor.sparsity_offset)
+
+    def stored(self, tensor: Tensor) -> npt.NDArray[Any]:
+        """Reads the values that a sparse constant stores, as one row, mapped from the file.
+
+        Raises:
+            FileFormatError: Its values are narrower than a byte or no numbers, or end amid one.
+        """
+        bits = BITS_OF.get(tensor.dtype, 0)
+        if bits < 8 or tensor.size_bytes * 8 % bits:
+            raise FileFormatError(
+                f"Tensor {tensor.name!r} of {self.path} stores {tensor.size_bytes} bytes of {tensor.dtype} in a"
+                " sparse encoding; the file is damaged."
+            )
+        if not tensor.size_bytes:
+            return _decoded(np.zeros(0, np.uint8), tensor)
+        return _decoded(
+            np.memmap(self.path, np.uint8, "r", tensor.data_offset, (tensor.size_bytes,)), tensor
+        )
+
+    def _unpacked(self, tensor: Tensor) -> npt.NDArray[Any]:
+        stored = self.stored(tensor)
+        try:
+            return self.sparse_layout(tensor).dense(stored, tensor.shape)
+        except FileFormatError as error:
+            raise FileFormatError(
+                f"Tensor {tensor.name!r} of {self.path} cannot be unpacked: {error}. Export or copy it again."
+            ) from error
 
 
 def _decoded(raw: npt.NDArray[np.uint8], tensor: Tensor) -> npt.NDArray[Any]:

@@ -121,13 +121,13 @@ def _tensor(index: int, table: Table, buffers: list[tuple[int, int]]) -> Tensor:
         shape=shape,
         shape_signature=tuple(table.array(7, "i4").tolist()) or shape,
         dtype=schema.dtype_name(table.number(1, "b")),
-        is_constant=size_bytes > 0 or table.number(10, "I") > 0,
+        is_constant=size_bytes > 0 or table.number(10, "I") > 0 or table.field(6) > 0,
         size_bytes=size_bytes,
         data_offset=offset,
         scales=scales,
         zero_points=tuple(quantization.array(3, "i8").tolist()) if quantization and scales else (),
         quantized_axis=quantization.number(6, "i") if quantization else 0,
-        is_sparse=table.field(6) > 0,
+        sparsity_offset=table.data.forward(table.field(6)) if table.field(6) else 0,
         is_variable=table.number(5, "B") > 0,
     )
 

@@ -50,6 +50,7 @@ class ConversionJob:
         recorded: Ranges from training, which come before those from calibration data.
         layers: Paths of the model's layers.
         kernels: The model's kernels, to be recognised in the file.
+        sparse: Whether kernels of many zeros are stored in the sparse encoding.
     """
 
     saved_model: str
@@ -62,3 +63,4 @@ class ConversionJob:
     recorded: Recorded | None = None
     layers: tuple[str, ...] = ()
     kernels: "tuple[Kernel, ...]" = ()
+    sparse: bool = False

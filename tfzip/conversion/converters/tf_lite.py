@@ -18,6 +18,7 @@ from tfzip.conversion.converters.joined import join_islands
 from tfzip.conversion.converters.plans import WeightPlans
 from tfzip.conversion.converters.ranges import masked_in, observe_ranges, soften_recorded_masks
 from tfzip.conversion.converters.recorded import probe_batch, refuse_unknown, write_recorded
+from tfzip.conversion.converters.sparse import Stored, store_sparse
 from tfzip.conversion.converters.weights import rewrite_weights
 from tfzip.errors import ConversionError, TfzipError
 from tfzip.quantization.observers import PercentileObserver
@@ -26,13 +27,17 @@ from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 
 _REFUSED = re.compile(r"Node number \d+ \((?P<op>\w+)\) failed")
+_NOISY = {np.dtype("float32"): 1.0, np.dtype("int8"): 99.0, np.dtype("uint8"): 99.0, np.dtype("int16"): 9999.0}
 _PRODUCT = "MUL"  # TensorFlow's quantizer crashes on the product of 16-bit values and a constant
 
 
-def convert(job: ConversionJob) -> None:
+def convert(job: ConversionJob) -> Stored:
     """Converts a SavedModel and writes the .tflite.
 
     Only builtin operations are allowed: what LiteRT cannot run without the Flex delegate is an error.
+
+    Returns:
+        What the sparse encoding saved, if it was asked for.
 
     Raises:
         ConversionError: With the whole message of the converter or interpreter, to be read by
@@ -44,8 +49,22 @@ def convert(job: ConversionJob) -> None:
         raise
     except Exception as error:  # noqa: BLE001 (the converter raises its own, untyped errors)
         raise ConversionError(str(error)) from None
-    Path(job.output).write_bytes(content)
+    path = Path(job.output)
+    path.write_bytes(content)
     _run_once(content)
+    stored = store_sparse(path) if job.sparse else Stored()
+    if stored.num_kernels:
+        _refuse_other_results(content, path.read_bytes())
+    return stored
+
+
+def _refuse_other_results(dense: bytes, sparse: bytes) -> None:
+    """Runs a file and the one with sparse kernels on the same noise; they agree to the last bit."""
+    if _run_once(dense, np.random.default_rng(0)) != _run_once(sparse, np.random.default_rng(0)):
+        raise ConversionError(
+            "The file with sparse kernels computes something else than the one with dense kernels. Export it"
+            " without sparse."
+        )
 
 
 def inner_ranges(job: ConversionJob) -> dict[str, Range]:
@@ -159,16 +178,29 @@ def _layers(floats: bytes, job: ConversionJob) -> list[str | None]:
     ]
 
 
-def _run_once(content: bytes) -> None:
-    """Runs a file with fixed shapes on zeros, since converters write files that kernels refuse."""
+def _run_once(content: bytes, noise: np.random.Generator | None = None) -> list[bytes]:
+    """Runs a file with fixed shapes, since converters write files that kernels refuse.
+
+    Args:
+        content: The file.
+        noise: Fills inputs of floats and of narrow integers, which stand for floats. Defaults to None: zeros.
+
+    Returns:
+        Its outputs; none for a file that leaves shapes open.
+    """
     interpreter = tf.lite.Interpreter(model_content=content)
     if any(-1 in details["shape_signature"] for details in interpreter.get_input_details()):
-        return
+        return []
     try:
         interpreter.allocate_tensors()
         for details in interpreter.get_input_details():
-            interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+            given = np.zeros(details["shape"], details["dtype"])
+            if noise is not None and given.dtype in _NOISY:
+                given[...] = noise.uniform(0, _NOISY[given.dtype], given.shape)
+            interpreter.set_tensor(details["index"], given)
         interpreter.invoke()
+        results = interpreter.get_output_details()
+        return [interpreter.get_tensor(details["index"]).tobytes() for details in results]
     except (RuntimeError, ValueError) as error:
         raise ConversionError(str(error)) from None
 

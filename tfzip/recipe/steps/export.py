@@ -29,6 +29,7 @@ class ExportStep(Step):
         io: Type of inputs and outputs, where it differs from the scheme's own. Defaults to the scheme's own.
         max_size: Largest file, for example `"65KB"`: weights of an integer scheme get 4 or 8 bits by layer,
             and learned rounding, as the training rows say. Defaults to no limit.
+        sparse: Whether kernels that are at least two thirds zeros are stored without them. Defaults to False.
     """
 
     scheme: Literal[
@@ -46,6 +47,7 @@ class ExportStep(Step):
     batch: int = 1
     io: Literal["float32", "int8", "uint8", "int16"] | None = None
     max_size: str | None = None
+    sparse: bool = False
 
     exports: ClassVar[bool] = True
 
@@ -57,6 +59,8 @@ class ExportStep(Step):
             parse_bytes(self.max_size)
             if get_scheme(self.scheme).weights.kind != "int":
                 raise OptionError(f"max_size needs a scheme of integer weights. Received: {self.scheme!r}.")
+            if self.sparse:
+                raise OptionError("sparse and max_size do not go together: leave out one of them.")
 
     def run(self, work: Work) -> Outcome:
         """Converts in a child process."""
@@ -85,6 +89,7 @@ class ExportStep(Step):
 
         if scheme.needs_calibration:
             options["calibration"] = rows
+        options["sparse"] = self.sparse
         return export(model, work.folder / f"{work.name}_{scheme.name}.tflite", scheme=scheme, **options)
 
     def _rows(self, work: Work) -> Any:
