@@ -46,9 +46,9 @@ class Finding:
 
     Attributes:
         kind: `"float_island"`, `"flex_op"`, `"custom_op"`, `"unquantized_weight"`, `"kept_wider"` (weights
-            in 8 bits where the scheme has 4 and LiteRT no kernel), `"huge_step"`, `"wrong_bias"`, or, of files
-            exported sparse, `"left_dense"` (a kernel of many zeros stored with them) or `"not_sparse"` (no
-            kernel has many).
+            in 8 bits where the scheme has 4 and LiteRT no kernel), `"huge_step"`, `"wrong_bias"`, or, of
+            files exported sparse, `"left_dense"` (a kernel of many zeros stored with them) or `"not_sparse"`
+            (no kernel has many).
         op: Name of the operation in the file, for example `"EXP"`.
         layer: Path of the Keras layer it came from, or its tensor's name when no layer matches.
         cost: What it costs, in words with units.

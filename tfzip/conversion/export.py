@@ -80,8 +80,8 @@ def export(
         strict: Whether anything that is left outside the scheme is an error, not a finding. Defaults to
             False.
         sparse: Whether kernels that are at least two thirds zeros are stored without them where that makes
-            the file smaller. It computes the same to the last bit; the kernels are unpacked when it is loaded.
-            What is left dense is a finding with the reason. Defaults to False.
+            the file smaller. It computes the same to the last bit; the kernels are unpacked when it is
+            loaded. What is left dense is a finding with the reason. Defaults to False.
 
     Returns:
         The file with its facts and what the audit found.

@@ -184,8 +184,8 @@ class FileGraph:
             Its values in its shape; for strings the raw bytes, for bfloat16 the same numbers in float32.
 
         Raises:
-            FileFormatError: It has no values here, its sparse encoding contradicts itself, or its bytes do not
-                fill its shape.
+            FileFormatError: It has no values here, its sparse encoding contradicts itself, or its bytes do
+                not fill its shape.
         """
         if tensor.is_sparse:
             return self._unpacked(tensor)
@@ -220,14 +220,12 @@ class FileGraph:
         bits = BITS_OF.get(tensor.dtype, 0)
         if bits < 8 or tensor.size_bytes * 8 % bits:
             raise FileFormatError(
-                f"Tensor {tensor.name!r} of {self.path} stores {tensor.size_bytes} bytes of {tensor.dtype} in a"
-                " sparse encoding; the file is damaged."
+                f"Tensor {tensor.name!r} of {self.path} stores {tensor.size_bytes} bytes of {tensor.dtype} in"
+                " a sparse encoding; the file is damaged."
             )
         if not tensor.size_bytes:
             return _decoded(np.zeros(0, np.uint8), tensor)
-        return _decoded(
-            np.memmap(self.path, np.uint8, "r", tensor.data_offset, (tensor.size_bytes,)), tensor
-        )
+        return _decoded(np.memmap(self.path, np.uint8, "r", tensor.data_offset, (tensor.size_bytes,)), tensor)
 
     def _unpacked(self, tensor: Tensor) -> npt.NDArray[Any]:
         stored = self.stored(tensor)

@@ -81,9 +81,12 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
         return "an operation reads it that wants a constant"
     for operator in kernel.operators:
         given = subgraph.tensors[operator.inputs[0]]
-        types = tuple("float" if one.is_float else one.dtype for one in (given, tensor))
-        if operator.name not in _TAKEN.get(types, ()):
-            return f"XNNPACK does not load {operator.name} of {types[0]} values with an unpacked {tensor.dtype} kernel"
+        values, weights = ("float" if one.is_float else one.dtype for one in (given, tensor))
+        if operator.name not in _TAKEN.get((values, weights), ()):
+            return (
+                f"XNNPACK does not load {operator.name} of {values} values with an unpacked {tensor.dtype}"
+                " kernel"
+            )
     packed = best_axis(graph, tensor)[1]
     if packed >= tensor.size_bytes:
         return f"{format_bytes(tensor.size_bytes)} as it is, {format_bytes(packed)} in the sparse encoding"

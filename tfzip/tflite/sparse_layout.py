@@ -58,7 +58,7 @@ class SparseLayout:
 
     @classmethod
     def of(cls, values: NDArray[Any], axis: int) -> tuple[Self, NDArray[Any]]:
-        """Encodes an array with one compressed axis, walked last, as TensorFlow's converter does for its last.
+        """Encodes an array with one compressed axis, walked last, as TensorFlow's converter does.
 
         Args:
             values: The dense array.
@@ -148,7 +148,7 @@ def _repeated(
     whole = len(begins) == len(places) + 1 and begins[0] == 0 and begins[-1] == len(indices)
     if not whole or (counts < 0).any():
         raise FileFormatError("the segments of a sparse tensor do not fit its indices")
-    if len(indices) and not (0 <= int(indices.min()) and int(indices.max()) < extent):
+    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= extent):
         raise FileFormatError(f"a sparse tensor has an index outside its axis of {extent}")
     return np.repeat(places, counts)
 

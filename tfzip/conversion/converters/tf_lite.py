@@ -27,7 +27,12 @@ from tfzip.tflite import read
 from tfzip.tflite.naming import layer_of_operator
 
 _REFUSED = re.compile(r"Node number \d+ \((?P<op>\w+)\) failed")
-_NOISY = {np.dtype("float32"): 1.0, np.dtype("int8"): 99.0, np.dtype("uint8"): 99.0, np.dtype("int16"): 9999.0}
+_NOISY = {
+    np.dtype("float32"): 1.0,
+    np.dtype("int8"): 99.0,
+    np.dtype("uint8"): 99.0,
+    np.dtype("int16"): 9999.0,
+}
 _PRODUCT = "MUL"  # TensorFlow's quantizer crashes on the product of 16-bit values and a constant
 
 
