@@ -10,6 +10,8 @@ from tfzip.version import __version__
 
 _HOME = {
     "inspect": "tfzip.runtime.inspect",
+    "sparse_advice": "tfzip.runtime.sparse_advice",
+    "prepare_for_sparse": "tfzip.graph.sparse_ready",
     "PruningCallback": "tfzip.pruning.callback",
     "QuantizationCallback": "tfzip.quantization.callback",
     "quantize": "tfzip.quantization.quantize",

@@ -17,9 +17,15 @@ _WIDTH = 100
 @click.command()
 @click.argument("file", type=click.Path())
 @click.option("--tensors", is_flag=True, help="List every tensor: type, shape, scale, bytes, zeros.")
+@click.option(
+    "--sparse-advice", "advice", is_flag=True, help="Say instead whether XNNPACK's sparse kernels apply."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(file: str, tensors: bool, as_json: bool) -> None:
+def command(file: str, tensors: bool, advice: bool, as_json: bool) -> None:
     """Show what is in FILE: operations, layers, formats, costs, and what XNNPACK takes."""
+    if advice:
+        _advise(file, as_json)
+        return
     from tfzip.runtime.inspect import inspect
 
     report = inspect(file)
@@ -27,6 +33,33 @@ def command(file: str, tensors: bool, as_json: bool) -> None:
         click.echo(report.to_json())
     else:
         _print(report, tensors)
+
+
+def _advise(file: str, as_json: bool) -> None:
+    from tfzip.runtime.sparse_advice import sparse_advice
+
+    found = sparse_advice(file)
+    if as_json:
+        click.echo(found.to_json())
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_WIDTH)
+    verdict = "applies" if found.applies else "does not apply"
+    console.print(f"XNNPACK's sparse inference {verdict} to {printable(found.path)}", soft_wrap=True)
+    if found.ops:
+        (first, begin), (last, end) = found.ops[0], found.ops[-1]
+        span = f"{len(found.ops)} operations, {first} {begin} to {last} {end}"
+        console.print(f"{'Subgraph':<13}{printable(span)}", soft_wrap=True)
+        console.print(f"{'Zeros':<13}{format_fraction(found.zeros)} of 1x1 convolutions, more than 66.67 % needed")
+    if found.blockers:
+        rows = ((one.op or "all", one.layer, one.why, one.remedy) for one in found.blockers)
+        columns = ("op", "layer", "what blocks", "remedy")
+        console.print(table(columns, rows, folding=columns, title="Blockers"))
+    for warning in found.warnings:
+        console.print(f"Note: {warning}", soft_wrap=True)
 
 
 def _print(report: "FileReport", tensors: bool) -> None:
@@ -74,7 +107,7 @@ def _tensor_row(tensor: "TensorReport") -> Sequence[str]:
     return (
         str(tensor.index),
         tensor.name.split(";")[0],
-        f"{tensor.dtype} constant" if tensor.is_constant else tensor.dtype,
+        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant" if tensor.is_constant else tensor.dtype,
         _shape(tensor.shape),
         _scale(tensor),
         str(tensor.zero_point) if tensor.num_scales else "",
@@ -106,6 +139,11 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
     if report.has_open_shapes:
         yield "Open shapes", "MACs and arena are for 1 in each place marked ?"
     yield "Weights", format_bytes(report.weights_bytes)
+    if report.num_sparse:
+        yield "Sparse", (
+            f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
+            f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+        )
     yield "MACs", format_count(report.macs)
     yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)
     if report.xnnpack_macs_fraction is not None:

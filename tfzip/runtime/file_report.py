@@ -27,6 +27,7 @@ class TensorReport:
         size_bytes: Bytes in the file for constants, in memory for the others.
         is_constant: Whether its values are in the file.
         sparsity: Fraction of a constant's values that are zero; 0.0 for the others.
+        is_sparse: Whether a constant is stored without its zeros; `size_bytes` are then of the values alone.
     """
 
     index: int
@@ -39,6 +40,7 @@ class TensorReport:
     size_bytes: int
     is_constant: bool
     sparsity: float
+    is_sparse: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class OpReport:
         layer: Path of the Keras layer it came from; empty when unknown.
         inputs: Numbers of the tensors it reads, without constants.
         outputs: Numbers of the tensors it writes.
-        weights: Numbers of the constants it reads.
+        weights: Numbers of the constants it reads, through a DENSIFY that unpacks them too.
         weights_bytes: Their bytes in the file.
         macs: Multiply-accumulates of one inference, in the body of a loop over all its turns.
         sparsity: Fraction of zeros in its largest constant.
@@ -95,6 +97,9 @@ class FileReport:
             nothing is known, so they count as not taken. None when the runtime did not say or there are no
             `macs`.
         findings: What the audit found, for the scheme of the metadata.
+        num_sparse: Constants stored in a sparse encoding.
+        sparse_bytes: What these take in the file, with their indices.
+        unpacked_bytes: What they take in memory, where DENSIFY unpacks them.
         runtime: What was asked about XNNPACK and memory: package and version.
         refusal: Why the runtime does not run the file; empty when it does.
     """
@@ -111,6 +116,9 @@ class FileReport:
     weights_bytes: int
     macs: int
     findings: tuple[Finding, ...]
+    num_sparse: int = 0
+    sparse_bytes: int = 0
+    unpacked_bytes: int = 0
     arena_bytes: int | None = None
     xnnpack_macs_fraction: float | None = None
     runtime: str = ""

@@ -16,7 +16,9 @@ from tfzip.tflite.layer_list import layers_in, scheme_in
 from tfzip.tflite.loops import runs_of_subgraphs
 from tfzip.tflite.macs import macs_of
 from tfzip.tflite.naming import layer_of_operator
+from tfzip.tflite.sparse_kernels import sparse_findings
 from tfzip.tflite.sparsity import zero_fraction
+from tfzip.tflite.unpacking import without_densify
 
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 6 << 30
@@ -99,6 +101,9 @@ def static_report(path: str) -> FileReport:
     constants = {t.data_offset: t for s in graph.subgraphs for t in s.tensors if t.size_bytes}
     zeros = {offset: zero_fraction(graph, tensor) for offset, tensor in constants.items()}
     ops = _op_reports(graph, layers, zeros)
+    sparse = [tensor for tensor in constants.values() if tensor.is_sparse]
+    layout_bytes = {t.data_offset: graph.sparse_layout(t).size_bytes for t in sparse}
+    findings = audit(graph, scheme_in(metadata), layers)
     return FileReport(
         path=path,
         size_bytes=graph.size_bytes,
@@ -109,17 +114,23 @@ def static_report(path: str) -> FileReport:
         signatures=graph.signatures,
         tensors=tuple(tuple(_tensor_report(t, zeros) for t in s.tensors) for s in graph.subgraphs),
         ops=ops,
-        weights_bytes=sum(tensor.size_bytes for tensor in constants.values()),
+        weights_bytes=sum(t.size_bytes + layout_bytes.get(t.data_offset, 0) for t in constants.values()),
         macs=sum(op.macs for op in ops),
-        findings=audit(graph, scheme_in(metadata), layers),
+        findings=findings + (sparse_findings(graph, layers) if "sparse" in metadata else ()),
+        num_sparse=len(sparse),
+        sparse_bytes=sum(t.size_bytes + layout_bytes[t.data_offset] for t in sparse),
+        unpacked_bytes=sum(tensor.dense_bytes for tensor in sparse),
     )
 
 
 def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, float]) -> tuple[OpReport, ...]:
+    """Describes every operation; a sparse kernel counts for the operations that compute with it."""
     runs = runs_of_subgraphs(graph)
+    direct = without_densify(graph)
+    computing = [{op.index: op for op in subgraph.operators} for subgraph in direct.subgraphs]
     return tuple(
         dataclasses.replace(
-            _op_report(subgraph, operator, zeros),
+            _op_report(subgraph, computing[number].get(operator.index), zeros) or _unpacking(operator),
             layer=layer_of_operator(graph, subgraph, operator, layer_paths=layers) or "",
             subgraph=number,
             macs=macs_of(subgraph, operator) * runs[number],
@@ -129,8 +140,27 @@ def _op_reports(graph: FileGraph, layers: Sequence[str], zeros: Mapping[int, flo
     )
 
 
-def _op_report(subgraph: Subgraph, operator: Operator, zeros: Mapping[int, float]) -> OpReport:
+def _unpacking(operator: Operator) -> OpReport:
+    return OpReport(
+        subgraph=0,
+        index=operator.index,
+        op=operator.name,
+        layer="",
+        inputs=(),
+        outputs=operator.outputs,
+        weights=(),
+        weights_bytes=0,
+        macs=0,
+        sparsity=0.0,
+    )
+
+
+def _op_report(
+    subgraph: Subgraph, operator: Operator | None, zeros: Mapping[int, float]
+) -> OpReport | None:
     """Describes an operation by itself, as if its subgraph were the main one."""
+    if operator is None:
+        return None
     read_by = subgraph.tensors_of(operator.inputs)
     weights = [tensor for tensor in read_by if tensor.is_constant]
     largest = max(weights, key=lambda tensor: tensor.size_bytes, default=None)
@@ -161,4 +191,5 @@ def _tensor_report(tensor: Tensor, zeros: Mapping[int, float]) -> TensorReport:
         size_bytes=tensor.size_bytes if tensor.is_constant else tensor.dense_bytes,
         is_constant=tensor.is_constant,
         sparsity=zeros.get(tensor.data_offset, 0.0) if tensor.size_bytes else 0.0,
+        is_sparse=tensor.is_sparse,
     )
