@@ -53,7 +53,9 @@ def _advise(file: str, as_json: bool) -> None:
         (first, begin), (last, end) = found.ops[0], found.ops[-1]
         span = f"{len(found.ops)} operations, {first} {begin} to {last} {end}"
         console.print(f"{'Subgraph':<13}{printable(span)}", soft_wrap=True)
-        console.print(f"{'Zeros':<13}{format_fraction(found.zeros)} of 1x1 convolutions, more than 66.67 % needed")
+        console.print(
+            f"{'Zeros':<13}{format_fraction(found.zeros)} of 1x1 convolutions, more than 66.67 % needed"
+        )
     if found.blockers:
         rows = ((one.op or "all", one.layer, one.why, one.remedy) for one in found.blockers)
         columns = ("op", "layer", "what blocks", "remedy")
@@ -107,7 +109,9 @@ def _tensor_row(tensor: "TensorReport") -> Sequence[str]:
     return (
         str(tensor.index),
         tensor.name.split(";")[0],
-        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant" if tensor.is_constant else tensor.dtype,
+        f"{tensor.dtype}{' sparse' if tensor.is_sparse else ''} constant"
+        if tensor.is_constant
+        else tensor.dtype,
         _shape(tensor.shape),
         _scale(tensor),
         str(tensor.zero_point) if tensor.num_scales else "",
@@ -140,9 +144,12 @@ def _facts(report: "FileReport") -> Iterable[tuple[str, str]]:
         yield "Open shapes", "MACs and arena are for 1 in each place marked ?"
     yield "Weights", format_bytes(report.weights_bytes)
     if report.num_sparse:
-        yield "Sparse", (
-            f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
-            f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+        yield (
+            "Sparse",
+            (
+                f"{report.num_sparse} constants in {format_bytes(report.sparse_bytes)},"
+                f" {format_bytes(report.unpacked_bytes)} in memory, where DENSIFY unpacks them"
+            ),
         )
     yield "MACs", format_count(report.macs)
     yield "Arena", "unknown" if report.arena_bytes is None else format_bytes(report.arena_bytes)

@@ -27,8 +27,8 @@ def prepare_for_sparse(model: keras.Model) -> keras.Model:
     - `GlobalAveragePooling2D` keeps its axes and `Flatten` drops them.
 
     Only the last is always exact. On images of an even size Keras pads below and to the right only, so the
-    first two **move the image by one pixel** under the kernel: outputs change, and the model has to be trained
-    on. On odd sizes they are exact. Shapes stay in any case, else the layer is left as it was.
+    first two **move the image by one pixel** under the kernel: outputs change, and the model has to be
+    trained on. On odd sizes they are exact. Shapes stay in any case, else the layer is left as it was.
 
     What else blocks, `tfzip.sparse_advice` says of the file.
 
@@ -72,7 +72,7 @@ class _SparseReady(Rebuild):
 
     def make_layer(self, node: FlatNode, name: str) -> keras.Layer:
         change = self.changes.get(id(node.operation), _Change({}))
-        return cloned(node.operation, name, None, node.path, lambda config: config | change.config)
+        return cloned(node.operation, name, None, node.path, lambda config: {**config, **change.config})
 
     def call(self, operation: Any, node: FlatNode, args: Any, kwargs: Any) -> Any:
         change = self.changes.get(id(node.operation), _Change({}))

@@ -155,9 +155,7 @@ def _unpacking(operator: Operator) -> OpReport:
     )
 
 
-def _op_report(
-    subgraph: Subgraph, operator: Operator | None, zeros: Mapping[int, float]
-) -> OpReport | None:
+def _op_report(subgraph: Subgraph, operator: Operator | None, zeros: Mapping[int, float]) -> OpReport | None:
     """Describes an operation by itself, as if its subgraph were the main one."""
     if operator is None:
         return None

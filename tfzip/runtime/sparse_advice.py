@@ -70,8 +70,10 @@ class SparseAdvice:
     def __str__(self) -> str:
         verdict = "applies" if self.applies else "does not apply"
         lines = [
-            f"XNNPACK's sparse inference {verdict} to {self.path}:"
-            f" {len(self.ops)} operations, {100 * self.zeros:.1f} % zeros in 1x1 convolutions"
+            (
+                f"XNNPACK's sparse inference {verdict} to {self.path}:"
+                f" {len(self.ops)} operations, {100 * self.zeros:.1f} % zeros in 1x1 convolutions"
+            )
         ]
         lines += [f"  {one.op} {one.layer}: {one.why}; {one.remedy}".strip() for one in self.blockers]
         return "\n".join([*lines, *self.warnings])
@@ -80,8 +82,8 @@ class SparseAdvice:
 def sparse_advice(path: str | os.PathLike[str], *, child: Sandbox | None = None) -> SparseAdvice:
     """Checks on a .tflite whether XNNPACK's sparse inference applies.
 
-    The rule is about the topology, the kernels and how they are stored. It is read in a child process, so that
-    no file can hurt the caller.
+    The rule is about the topology, the kernels and how they are stored. It is read in a child process, so
+    that no file can hurt the caller.
 
     Args:
         path: The file.
@@ -106,7 +108,9 @@ def _in_child(path: str, child: Sandbox) -> SparseAdvice:
     try:
         advice: SparseAdvice = child.call(f"{__name__}:advise", path)
     except SandboxError as error:
-        raise FileFormatError(f"{path} cannot be read: {one_line(error)}. Export or copy it again.") from error
+        raise FileFormatError(
+            f"{path} cannot be read: {one_line(error)}. Export or copy it again."
+        ) from error
     return advice
 
 
@@ -135,7 +139,9 @@ def advise(path: str) -> SparseAdvice:
     )
 
 
-def _of_all(view: SparseView, region: Region, kernels: Sequence[Tensor], zeros: float) -> Iterator[SparseBlocker]:
+def _of_all(
+    view: SparseView, region: Region, kernels: Sequence[Tensor], zeros: float
+) -> Iterator[SparseBlocker]:
     """Yields what is wrong with the subgraph as a whole."""
     types = sorted(
         {

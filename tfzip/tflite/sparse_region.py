@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from tfzip.tflite.file_graph import Operator
 from tfzip.tflite.sparse_rule import ENDS, Objection, SparseView, objection
 
-_NO_END = ("nothing averages its result over height and width", "end it with GlobalAveragePooling2D(keepdims=True)")
+_NO_END = (
+    "nothing averages its result over height and width",
+    "end it with GlobalAveragePooling2D(keepdims=True)",
+)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Padding:
 
 
 class SparseView:
-    """The main graph as XNNPACK sees it: constants unpacked, zero padding drawn into the convolution after it.
+    """The main graph as XNNPACK sees it: constants unpacked, zero padding part of the convolution after it.
 
     Args:
         graph: From `read`.
@@ -213,7 +213,9 @@ def _binary(view: SparseView, operator: Operator) -> Objection | None:
 
 def _resize(view: SparseView, operator: Operator) -> Objection | None:
     given = view.tensor(operator.inputs[0]).shape
-    return None if len(given) == 4 and min(given[1:3]) > 1 else ("its image has one row", "resize larger images")
+    return (
+        None if len(given) == 4 and min(given[1:3]) > 1 else ("its image has one row", "resize larger images")
+    )
 
 
 def _taken(view: SparseView, operator: Operator) -> Objection | None:  # noqa: ARG001 (as the other rules)
