@@ -296,3 +296,20 @@ def test_movement_asks_for_the_model_before_training():
         tfzip.remove_channels(model, criterion="movement", data=data())
     with pytest.raises(OptionError, match="has other weights"):
         tfzip.remove_channels(model, criterion="movement", data=classifier(width=8))
+
+
+def test_statistics_of_inputs_stay():
+    normalization = layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).normal(3, 5, (100, 6)))
+    model = keras.Sequential([keras.Input((6,)), normalization, layers.Dense(8, "relu"), layers.Dense(3)])
+    x = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    small = tfzip.remove_channels(model, 0.0)
+    np.testing.assert_allclose(small(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_as_activation_keeps_its_channels():
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(8, activation=layers.Softmax()), layers.Dense(2)]
+    )
+    with pytest.raises(OptionError, match="cannot be followed"):
+        tfzip.remove_channels(model, 0.5)
