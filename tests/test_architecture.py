@@ -25,12 +25,13 @@ LEVELS = [
         "schemes",
         "sandbox",
         "untrusted",
-        "files",
+        "picture",
+        "scan_file",
         "quantization_record",
         "fit_step",
         "fingerprint",
     },
-    {"errors", "units", "tables", "version"},
+    {"errors", "files", "units", "tables", "version"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 DOORS = {
@@ -38,7 +39,7 @@ DOORS = {
     "tflite_runtime": {"runtime/runtimes"},
     "tf_keras": {"legacy"},
     "zstandard": {"packing/zstd.py"},
-    "matplotlib": {"precision/plot.py"},
+    "matplotlib": {"picture.py"},
     "tensorflow_model_optimization": {"legacy"},
 }
 MAX_LINES = 320

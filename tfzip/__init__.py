@@ -25,6 +25,7 @@ _HOME = {
     "LatencyBudget": "tfzip.precision",
     "round_weights": "tfzip.quantization.post_training",
     "remove_channels": "tfzip.pruning.channels.remove",
+    "channel_sensitivity": "tfzip.pruning.channels.scan",
     "PruningWindow": "tfzip.pruning.window",
     "SlimmingCallback": "tfzip.pruning.slimming",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tfzip.errors import OptionError
+
 
 @contextmanager
 def written_beside(target: Path) -> Iterator[Path]:
@@ -27,3 +29,17 @@ def written_beside(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Returns the target's path, or raises `OptionError` when no file can be written there."""
+    target = Path(path)
+    if target.is_dir():
+        raise OptionError(
+            f"{target} is a folder. Expected the path of a file, for example {target / 'report.json'}."
+        )
+    if not target.parent.is_dir():
+        raise OptionError(f"There is no folder {target.parent} for {target.name}. Create it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise OptionError(f"The folder {target.parent} cannot be written. Choose another target.")
+    return target

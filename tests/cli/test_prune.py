@@ -70,3 +70,37 @@ def test_another_ending_is_refused(model, tmp_path):
     done = tfzip("prune", str(model), "-o", str(tmp_path / "small.tflite"))
     assert done.returncode == 1
     assert ".keras" in done.stderr
+
+
+def test_a_scan_is_written_drawn_and_used(model, tmp_path):
+    scan, picture, out = (str(tmp_path / name) for name in ("scan.json", "scan.svg", "small.keras"))
+    rows = ("--data", "sklearn:digits", "--samples", "64")
+    done = tfzip(
+        *("sensitivity", str(model), "--prune", *rows, "--ratios", "0.5"),
+        *("--output", scan, "--plot", picture),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+    done = tfzip(
+        "prune", str(model), "-o", out, "--criterion", "sensitivity", "--scope", "global", "--scan", scan
+    )
+    assert done.returncode == 0, done.stderr
+    assert keras.models.load_model(out).count_params() < keras.models.load_model(model).count_params()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--prune", "--bits", "4"), "--bits is for a scan of widths"),
+        (("--ratios", "0.5"), "--ratios is for a scan of channels"),
+        (("--prune", "--ratios", "half"), "numbers with commas"),
+        (("--prune", "--ratios", "0.5,0.2"), "have to rise"),
+        (("--prune", "--plot", "scan.bmp"), "A plot ends in"),
+        (("--prune", "--output", "/nowhere/scan.json"), "There is no folder"),
+        (("--prune", "--samples", "0"), "at least 1"),
+    ],
+)
+def test_a_wrong_scan_is_one_line(model, options, words):
+    done = tfzip("sensitivity", str(model), "--data", "sklearn:digits", *options)
+    assert done.returncode == 1
+    assert words in done.stderr.splitlines()[-1]

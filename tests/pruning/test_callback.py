@@ -1,10 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.pruning.small import SIZES, ZeroObserver, compiled, images, network, zeros_of
 from tfzip.errors import ModelError, OptionError, UnknownNameError
 from tfzip.pruning.callback import PruningCallback
+from tfzip.pruning.criteria import MovementCriterion
 from tfzip.pruning.schedules import ConstantSchedule, LinearSchedule, PolynomialSchedule
 from tfzip.pruning.sparsity_logger import SparsityLogger
 from tfzip.pruning.window import PruningWindow
@@ -251,3 +253,33 @@ def test_wrong_arguments_say_what_was_expected(arguments, error, message):
 def test_a_pattern_that_matches_no_layer_is_an_error_with_the_near_name():
     with pytest.raises(OptionError, match="Did you mean 'head'"):
         fit(compiled(network()), [PruningCallback(0.5, layers="haed")])
+
+
+def test_movement_is_what_gradients_add_up_to():
+    model = compiled(network(), keras.optimizers.SGD(0.01))
+    x, y = images()
+    kernel = model.get_layer("head").kernel
+    start, added = kernel.numpy(), 0.0
+    for batch in np.split(np.arange(96), 6):
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x[batch], y[batch], model(x[batch], training=True))
+        gradient, *_ = tape.gradient(loss, [kernel.value])
+        added = added - 0.01 * gradient.numpy() * kernel.numpy()
+        model.train_on_batch(x[batch], y[batch])
+    scores = MovementCriterion().score_moved(kernel.numpy(), start)
+    assert np.corrcoef(scores.ravel(), added.ravel())[0, 1] > 0.99
+
+
+def test_movement_prunes_what_the_fit_has_shrunk():
+    x, y = images()
+    model = compiled(network(), keras.optimizers.SGD(0.05))
+    start = model.get_layer("head").kernel.numpy()
+    model.fit(x[:80], y[:80], batch_size=16, shuffle=False, verbose=0)
+    moved = np.square(model.get_layer("head").kernel.numpy()) - np.square(start)
+    model = compiled(network(), keras.optimizers.SGD(0.05))
+    window = PruningWindow(begin=5, end=5, unit="steps")
+    pruning = PruningCallback(ConstantSchedule(0.5), criterion="movement", layers="head", window=window)
+    fit(model, [pruning], epochs=1, shuffle=False)
+    gone = model.get_layer("head").kernel.numpy() == 0
+    assert gone.sum() == round(0.5 * start.size)
+    assert (gone == (moved <= np.median(moved))).mean() > 0.99

@@ -25,8 +25,10 @@ def naive_mask(scores, sparsity):
     return np.array(kept).reshape(scores.shape)
 
 
-def choose(kernels, sparsity, criterion, scope):
-    return choose_masks(kernels, sparsity, criterion=criterion, pattern=ElementPattern(), scope=scope)
+def choose(kernels, sparsity, criterion, scope, starts=None):
+    return choose_masks(
+        kernels, sparsity, criterion=criterion, pattern=ElementPattern(), scope=scope, starts=starts
+    )
 
 
 @settings(deadline=None, max_examples=50)
@@ -102,7 +104,8 @@ def test_no_layer_loses_all_its_weights_to_a_global_threshold():
 def test_deciding_again_on_pruned_kernels_changes_nothing(name, scope, first, second, sparsity):
     kernels = [np.where(kernel == 0, np.float32(1.2e-38), kernel) for kernel in (first, second)]
     criterion = criteria.get(name)
-    masks = choose(kernels, sparsity, criterion, scope)
+    starts = [kernel[::-1] for kernel in kernels] if criterion.needs == "start" else None
+    masks = choose(kernels, sparsity, criterion, scope, starts)
     pruned = [kernel * mask for kernel, mask in zip(kernels, masks, strict=True)]
-    for before, after in zip(masks, choose(pruned, sparsity, criterion, scope), strict=True):
+    for before, after in zip(masks, choose(pruned, sparsity, criterion, scope, starts), strict=True):
         np.testing.assert_array_equal(before, after)

@@ -41,6 +41,15 @@ def data(count=64, seed=0):
     return rng.normal(size=(count, 8, 8, 1)).astype("float32"), rng.integers(0, 4, count)
 
 
+def evidence(name, model):
+    """Returns what a criterion looks at."""
+    if criteria.type_of(name).needs != "start":
+        return data()
+    start = keras.models.clone_model(model)
+    start.set_weights([0.5 * one for one in model.get_weights()])
+    return start
+
+
 def silence(model, layer, places):
     """Lets channels of a layer say nothing, and lets nothing be read of them."""
     kernel = np.array(model.get_layer(layer).kernel.numpy())
@@ -51,7 +60,7 @@ def silence(model, layer, places):
 @pytest.mark.parametrize("name", sorted(criteria))
 def test_every_criterion_removes_half(name):
     model = classifier()
-    small = tfzip.remove_channels(model, 0.5, criterion=name, data=data())
+    small = tfzip.remove_channels(model, 0.5, criterion=name, data=evidence(name, model))
     assert [small.get_layer(n).kernel.shape for n in ("first", "second")] == [(3, 3, 1, 6), (3, 3, 6, 6)]
     assert small.output_shape == model.output_shape
 
@@ -68,7 +77,8 @@ def test_channels_that_do_nothing_go_first(name):
     reads = np.array(model.get_layer("second").kernel.numpy())
     reads[:, :, dead] = 0
     model.get_layer("second").kernel.assign(reads)
-    small = tfzip.remove_channels(model, 1 / 3, criterion=name, data=data(), layers="first")
+    seen = evidence(name, model)
+    small = tfzip.remove_channels(model, 1 / 3, criterion=name, data=seen, layers="first")
     alive = np.setdiff1d(np.arange(12), dead)
     np.testing.assert_array_equal(
         small.get_layer("first").kernel.numpy(), model.get_layer("first").kernel.numpy()[..., alive]
@@ -264,3 +274,42 @@ def test_activations_of_heads_cannot_be_seen():
 def test_a_criterion_of_channels_masks_no_weights():
     with pytest.raises(OptionError, match="remove_channels"):
         tfzip.PruningCallback(0.5, criterion="taylor")
+
+
+def test_movement_takes_what_training_shrinks_however_large():
+    model = classifier()
+    start = keras.models.clone_model(model)
+    start.set_weights(model.get_weights())
+    kernel = np.array(model.get_layer("first").kernel.numpy())
+    kernel[..., :6] *= 4.0
+    start.get_layer("first").kernel.assign(kernel * np.where(np.arange(12) < 6, 1.5, 0.5))
+    model.get_layer("first").kernel.assign(kernel)
+    small = tfzip.remove_channels(model, 0.5, criterion="movement", data=start, layers="first")
+    np.testing.assert_array_equal(small.get_layer("first").kernel.numpy(), kernel[..., 6:])
+
+
+def test_movement_asks_for_the_model_before_training():
+    model = classifier()
+    with pytest.raises(OptionError, match="before training"):
+        tfzip.remove_channels(model, criterion="movement")
+    with pytest.raises(OptionError, match="before training"):
+        tfzip.remove_channels(model, criterion="movement", data=data())
+    with pytest.raises(OptionError, match="has other weights"):
+        tfzip.remove_channels(model, criterion="movement", data=classifier(width=8))
+
+
+def test_statistics_of_inputs_stay():
+    normalization = layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).normal(3, 5, (100, 6)))
+    model = keras.Sequential([keras.Input((6,)), normalization, layers.Dense(8, "relu"), layers.Dense(3)])
+    x = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    small = tfzip.remove_channels(model, 0.0)
+    np.testing.assert_allclose(small(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_as_activation_keeps_its_channels():
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(8, activation=layers.Softmax()), layers.Dense(2)]
+    )
+    with pytest.raises(OptionError, match="cannot be followed"):
+        tfzip.remove_channels(model, 0.5)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
-from tfzip.files import written_beside
+from tfzip.files import check_target, written_beside
 from tfzip.units import format_bytes, format_ms
 
 SCHEMA_VERSION = 1
@@ -176,20 +176,6 @@ class BenchmarkReport:
             for latency in self.latencies
             if latency.disturbances
         ]
-
-
-def check_target(path: str | os.PathLike[str]) -> Path:
-    """Returns the target's path, or raises `OptionError` when no file can be written there."""
-    target = Path(path)
-    if target.is_dir():
-        raise OptionError(
-            f"{target} is a folder. Expected the path of a file, for example {target / 'bench.json'}."
-        )
-    if not target.parent.is_dir():
-        raise OptionError(f"There is no folder {target.parent} for {target.name}. Create it first.")
-    if not os.access(target.parent, os.W_OK):
-        raise OptionError(f"The folder {target.parent} cannot be written. Choose another target.")
-    return target
 
 
 def _threads(count: int) -> str:

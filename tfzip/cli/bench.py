@@ -35,7 +35,7 @@ def command(files: tuple[str, ...], threads: str, output: str | None, as_json: b
     from rich.console import Console
 
     from tfzip.bench import benchmark
-    from tfzip.bench.report import check_target
+    from tfzip.files import check_target
 
     if output is not None:
         check_target(output)

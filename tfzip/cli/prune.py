@@ -23,13 +23,14 @@ from tfzip.recipe.steps.train import LOSSES
 )
 @click.option(
     "--scope",
-    type=click.Choice(["layer", "global", "isomorphic"]),
+    type=click.Choice(["layer", "global", "isomorphic", "greedy"]),
     default="layer",
     show_default=True,
-    help="Rank channels by layer, all together, or with those of layers of their kind.",
+    help="Rank channels by layer, all together, with those of layers of their kind, or step by step.",
 )
 @click.option("--multiple-of", type=int, default=1, show_default=True, help="What widths are multiples of.")
 @click.option("--layers", multiple=True, help="Whose channels may go, a glob; repeatable.  [default: all]")
+@click.option("--scan", default="", help="A scan by `tfzip sensitivity --prune`, for sensitivity.")
 @click.option("--data", help="Training data: .npz, keras:NAME, sklearn:digits, folder, ...")
 @click.option("--divide-by", type=float, default=1.0, show_default=True, help="What inputs are divided by.")
 @click.option("--finetune-epochs", type=int, default=0, show_default=True, help="Epochs to train on.")

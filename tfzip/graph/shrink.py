@@ -69,8 +69,12 @@ class _Shrink(Rebuild):
         return operation(*args, **kwargs)
 
     def copy_state(self, old: keras.Layer, new: keras.Layer) -> None:
-        for source, target in zip(old.variables, new.variables, strict=True):
-            target.assign(self.cut(source))
+        values = [self.cut(source) for source in old.variables]
+        if all(tuple(one.shape) == cut.shape for one, cut in zip(old.variables, values, strict=True)):
+            super().copy_state(old, new)  # derived state, such as that of Normalization, follows
+            return
+        for target, cut in zip(new.variables, values, strict=True):
+            target.assign(cut)
 
     def cut(self, variable: Any) -> NDArray[Any]:
         """Returns what is left of a weight."""

@@ -1,38 +1,16 @@
-"""The sole door to Matplotlib: a picture of a sensitivity scan."""
+"""A picture of a sensitivity scan."""
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tfzip.bench.report import check_target
-from tfzip.errors import MissingDependencyError, OptionError
-from tfzip.files import written_beside
+from tfzip.picture import drawn
 
 if TYPE_CHECKING:
     from tfzip.precision.report import SensitivityReport
 
-_FORMATS = ("png", "svg", "pdf")
 _ROW_INCHES = 0.32
 _LINEAR_BELOW = 1e-6  # around 0, where changes of the loss may lie
 _COLOURS = {4: "#b3423a", 8: "#3a6ea5"}
-
-
-def check_picture(path: str | Path) -> str:
-    """Returns the format that a path ends in, once it is sure that it can be drawn and written.
-
-    Raises:
-        OptionError: The ending names no format, or the folder does not exist.
-        MissingDependencyError: Matplotlib is not installed.
-    """
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in _FORMATS:
-        raise OptionError(
-            f"A plot ends in {', '.join('.' + name for name in _FORMATS)}. Received: {str(path)!r}."
-        )
-    check_target(path)
-    if find_spec("matplotlib") is None:
-        raise MissingDependencyError('Plots need Matplotlib. Install it: pip install "tfzip[plot]".')
-    return kind
 
 
 def plot(report: "SensitivityReport", path: Path) -> Path:
@@ -45,14 +23,14 @@ def plot(report: "SensitivityReport", path: Path) -> Path:
     Returns:
         The path.
     """
-    kind = check_picture(path)
-    from matplotlib.figure import Figure
+    inches = (8, 1.5 + _ROW_INCHES * len(report.layers))
+    return drawn(path, inches, lambda axes: _draw(report, axes))
 
+
+def _draw(report: "SensitivityReport", axes: Any) -> None:
     from tfzip.precision.report import UNITS
 
     layers = report.layers
-    figure = Figure(figsize=(8, 1.5 + _ROW_INCHES * len(layers)), layout="constrained")
-    axes = figure.subplots()
     widths = sorted({row.bits for row in report.rows})
     for place, bits in enumerate(widths):
         rows = [report.of(layer, bits) for layer in layers]
@@ -69,6 +47,3 @@ def plot(report: "SensitivityReport", path: Path) -> Path:
     axes.set_xlabel(UNITS[report.metric])
     axes.set_title(f"Sensitivity of {report.model}, {report.samples} samples")
     axes.legend()
-    with written_beside(path) as partial:
-        figure.savefig(partial, format=kind)
-    return path

@@ -1,15 +1,13 @@
 """What a sensitivity scan found, as text with bars, as JSON and as a picture."""
 
-import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from tfzip.bench.report import check_target
 from tfzip.errors import OptionError
-from tfzip.files import written_beside
+from tfzip.scan_file import ScanFile
 from tfzip.tables import table
 from tfzip.units import format_bytes
 
@@ -44,7 +42,7 @@ class SensitivityRow:
 
 
 @dataclass(frozen=True)
-class SensitivityReport:
+class SensitivityReport(ScanFile):
     """Change of the outputs by layer and width, each layer rounded alone.
 
     Attributes:
@@ -62,6 +60,8 @@ class SensitivityReport:
     samples: int
     seed: int
     rows: tuple[SensitivityRow, ...]
+    kind = "sensitivity report"
+    row = SensitivityRow
 
     def of(self, layer: str, bits: int) -> SensitivityRow:
         """Returns the row of a layer and width.
@@ -83,31 +83,6 @@ class SensitivityReport:
         """Returns the rows of one width, the most sensitive layer first."""
         return sorted((row for row in self.rows if row.bits == bits), key=lambda row: -row.change)
 
-    def to_json(self) -> str:
-        """Returns the report as JSON."""
-        return json.dumps(asdict(self), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "SensitivityReport":
-        """Returns the report that `to_json` wrote.
-
-        Raises:
-            OptionError: The text is no such report.
-        """
-        try:
-            fields = json.loads(text)
-            rows = tuple(SensitivityRow(**row) for row in fields.pop("rows"))
-            return cls(**fields, rows=rows)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise OptionError(f"This is no sensitivity report as `to_json` writes them: {error}.") from error
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the report as JSON and returns where."""
-        target = check_target(path)
-        with written_beside(target) as partial:
-            partial.write_text(self.to_json() + "\n")
-        return target
-
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draws the changes with their intervals to a .png, .svg or .pdf and returns where.
 
@@ -118,14 +93,6 @@ class SensitivityReport:
         from tfzip.precision.plot import plot
 
         return plot(self, Path(path))
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=120, highlight=False)
-        with console.capture() as capture:
-            console.print(self.__rich__())
-        return capture.get().rstrip()
 
     def __rich__(self) -> object:
         title = f"{self.model}: {UNITS[self.metric]}, {self.samples} samples; bars are logarithmic"

@@ -85,9 +85,10 @@ class PruningCallback(keras.callbacks.Callback):
         self.window = window or PruningWindow()
         self._kernels: list[MaskedKernel] = []
         self._left_out: list[LeftOut] = []
+        self._starts: list[np.ndarray[Any, Any]] | None = None
 
     def set_model(self, model: keras.Model) -> None:
-        """Notes the optimizer's step before any callback restores a checkpoint."""
+        """Notes the optimizer's step, and weights if needed, before any callback restores a checkpoint."""
         super().set_model(model)
         if getattr(model, "optimizer", None) is None:
             raise ModelError(
@@ -95,6 +96,10 @@ class PruningCallback(keras.callbacks.Callback):
                 " Call model.compile(optimizer=...) first."
             )
         self._clock = FitClock(model.optimizer)
+        self._starts = None
+        if self.criterion.needs == "start":
+            found, _ = find_kernels(model, self.layers)
+            self._starts = [np.asarray(kernel.variable.numpy()) for kernel in found]
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
         """Puts masks on the kernels, at first without zeros."""
@@ -236,7 +241,12 @@ class PruningCallback(keras.callbacks.Callback):
                     " can be chosen. Lower the learning rate or clip the gradients."
                 )
         masks = choose_masks(
-            weights, sparsity, criterion=self.criterion, pattern=self.pattern, scope=self.scope
+            weights,
+            sparsity,
+            criterion=self.criterion,
+            pattern=self.pattern,
+            scope=self.scope,
+            starts=self._starts,
         )
         for kernel, mask in zip(self._kernels, masks, strict=True):
             kernel.write(mask)

@@ -19,6 +19,7 @@ def choose_masks(
     criterion: WeightCriterion,
     pattern: Pattern,
     scope: str,
+    starts: Sequence[NDArray[Any]] | None = None,
 ) -> list[NDArray[np.bool_]]:
     """Returns a mask for each kernel.
 
@@ -31,11 +32,15 @@ def choose_masks(
         criterion: How much each weight matters.
         pattern: Which weights may go together.
         scope: `"layer"` gives each kernel this sparsity, `"global"` gives it to all kernels together.
+        starts: The kernels before training, for criteria that compare. Defaults to None.
 
     Returns:
         Masks in the order and shapes of the kernels, True where a weight stays.
     """
-    scores = [criterion.score(kernel) for kernel in kernels]
+    if starts is None:
+        scores = [criterion.score(kernel) for kernel in kernels]
+    else:
+        scores = [criterion.score_moved(*pair) for pair in zip(kernels, starts, strict=True)]
     shares = [sparsity] * len(scores) if scope == "layer" else spread(scores, sparsity)
     return [pattern.mask(score, share) for score, share in zip(scores, shares, strict=True)]
 

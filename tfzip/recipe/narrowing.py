@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfzip.errors import OptionError
+from tfzip.errors import DataError, OptionError
 from tfzip.graph.channels import ChannelGroup, Channels
-from tfzip.recipe.steps.remove_channels import RemoveChannelsStep
+from tfzip.pruning.channels.scan_report import ChannelScan
+from tfzip.recipe.steps.remove_channels import RemoveChannelsStep, drawn_rows
 from tfzip.recipe.steps.step import MODEL_FILE, Work
+from tfzip.recipe.steps.train import TrainStep
 from tfzip.sources.data import DataSplits, load_data
 from tfzip.sources.models import load_model
 
@@ -57,6 +59,46 @@ def groups_spec(model: str, *, unsafe: bool = False) -> GroupsReport:
     return GroupsReport(loaded.name, channels.groups, channels.fixed, channels.barriers)
 
 
+def scan_spec(
+    model: str,
+    data: str,
+    plan: TrainStep,
+    *,
+    ratios: tuple[float, ...],
+    samples: int,
+    seed: int = 0,
+    divide_by: float = 1.0,
+    unsafe: bool = False,
+) -> ChannelScan:
+    """Returns what a model file is worth without more and more channels of each group.
+
+    Args:
+        model: The model file.
+        data: Training rows are drawn from it; as for `load_data`.
+        plan: Tells the loss.
+        ratios: Shares of a group to try.
+        samples: Rows to draw from the training split.
+        seed: Seed of these.
+        divide_by: What inputs are divided by. Defaults to 1.
+        unsafe: Whether code inside the model file may run. Defaults to False.
+
+    Raises:
+        DataError: The data do not fit or have no targets.
+        OptionError: An option is out of range, or the loss does not fit.
+    """
+    from tfzip.pruning.channels.scan import channel_sensitivity, check_samples
+    from tfzip.recipe.training import explained
+
+    check_samples(samples)
+    loaded = load_model(model, unsafe=unsafe)
+    splits = load_data(data, split="train", divide_by=divide_by)
+    if splits.y_train is None:
+        raise DataError("A scan needs targets, and the data has none. Expected y, or y_train and y_test.")
+    with explained("The scan", "Check that the loss and the data fit the model."):
+        rows = drawn_rows(loaded, plan, splits, seed, samples)
+        return channel_sensitivity(loaded, rows, ratios=ratios, samples=samples)
+
+
 def narrow_spec(
     model: str,
     output: str,
@@ -84,8 +126,8 @@ def narrow_spec(
     from tfzip.graph import profile
 
     target = _target(output)
-    if data is None and (finetune or step.criterion.needs):
-        what = "--finetune-epochs" if finetune else "this criterion"
+    if data is None and (finetune or step.needs_data):
+        what = "--finetune-epochs" if finetune else "this choice"
         raise OptionError(f"{what} needs data: --data keras:cifar10, a .npz, a folder of images.")
     loaded = load_model(model, unsafe=unsafe)
     splits = load_data(data, split="train", divide_by=divide_by) if data is not None else None

@@ -59,8 +59,7 @@ def _fit(
     data = work.data
     steps_per_epoch = math.ceil(num_rows(data.x_train) / plan.batch_size)
     loss = make_loss(model, plan, data.x_train, targets)
-    metrics = ["accuracy"] if plan.loss in _CROSSENTROPIES else []
-    model.compile(optimizer=make_optimizer(plan, steps_per_epoch), loss=loss, metrics=metrics)
+    model.compile(optimizer=make_optimizer(plan, steps_per_epoch), loss=loss, metrics=metrics_of(plan))
     model.optimizer.build(model.trainable_variables)
     checkpoint = EpochCheckpoint(work.folder / RESTART_FILE, work.key, work.say)
     start = checkpoint.initial_epoch
@@ -124,6 +123,11 @@ def make_optimizer(plan: "TrainStep", steps_per_epoch: int) -> keras.optimizers.
         case "rmsprop":
             return keras.optimizers.RMSprop(rate)
     return keras.optimizers.SGD(rate, momentum=_MOMENTUM)
+
+
+def metrics_of(plan: "TrainStep") -> list[str]:
+    """Returns what is measured beside the loss of a plan."""
+    return ["accuracy"] if plan.loss in _CROSSENTROPIES else []
 
 
 def make_loss(model: keras.Model, plan: "TrainStep", x: Inputs, y: Array) -> keras.losses.Loss:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+
 from tfzip.graph.channel_trace import ChannelCall
 from tfzip.graph.positions import Labels
 
@@ -12,7 +14,9 @@ def activated(call: ChannelCall, labels: Labels | None, activation: Any, name: s
     """Lets channels stay that an activation mixes, or may mix since it is not one of Keras."""
     if activation is None or labels is None:
         return
-    if not str(getattr(activation, "__module__", "")).startswith("keras."):
+    if isinstance(activation, keras.Layer) or not str(getattr(activation, "__module__", "")).startswith(
+        "keras."
+    ):
         call.fix((labels,), f"its {name} is a function that channels cannot be followed through")
     elif getattr(activation, "__name__", "") in _MIXING:
         call.fix((labels,), f"its {name} mixes channels")

@@ -14,25 +14,42 @@ MAX_BATCHES = 16
 Batch = tuple[Any, Any]
 
 
-def batches_of(data: Any) -> list[Batch]:
-    """Returns up to `MAX_BATCHES` batches of inputs and targets; targets are `None` where there are none.
+def batches_of(data: Any, samples: int | None = None, *, targets: bool = False) -> list[Batch]:
+    """Returns batches of inputs and targets; targets are `None` where there are none.
 
     Args:
         data: Inputs, `(inputs, targets)`, or an iterable of batches of either, such as a `tf.data.Dataset`.
+        samples: Rows after which no further batch is taken. Defaults to `MAX_BATCHES` batches.
+        targets: Whether there have to be targets. Defaults to False.
 
     Raises:
-        DataError: There are no data.
+        DataError: There are no data, or no targets.
     """
-    found = [_pair(one) for one in itertools.islice(_stream(data), MAX_BATCHES)]
+    stream = _stream(data, BATCH * MAX_BATCHES if samples is None else samples)
+    found: list[Batch] = []
+    rows = 0
+    for batch in itertools.islice(stream, MAX_BATCHES if samples is None else None):
+        found.append(_pair(batch))
+        rows += _rows(found[-1][0])
+        if samples is not None and rows >= samples:
+            break
     if not found:
         raise DataError("The data for choosing channels are empty. Pass at least one batch.")
+    if targets and any(y is None for _, y in found):
+        raise DataError("Channels are judged by targets beside inputs. Pass (inputs, targets).")
     return found
 
 
-def _stream(data: Any) -> Iterator[Any]:
+def _rows(inputs: Any) -> int:
+    import keras
+
+    return int(np.shape(keras.tree.flatten(inputs)[0])[0])
+
+
+def _stream(data: Any, most: int) -> Iterator[Any]:
     is_pair = isinstance(data, tuple) and len(data) > 1
     if is_pair or isinstance(data, Mapping) or hasattr(data, "shape"):
-        return _cut(data)
+        return _cut(data, most)
     if isinstance(data, Iterable):
         return iter(data)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
@@ -43,13 +60,14 @@ def _stream(data: Any) -> Iterator[Any]:
     )
 
 
-def _cut(data: Any) -> Iterator[Any]:
+def _cut(data: Any, most: int) -> Iterator[Any]:
     """Yields the batches of arrays."""
     import keras
 
-    first = np.shape(keras.tree.flatten(data)[0])
-    for start in range(0, min(first[0], BATCH * MAX_BATCHES), BATCH):
-        yield keras.tree.map_structure(lambda array, at=start: np.asarray(array[at : at + BATCH]), data)
+    count = min(_rows(data), most)
+    for start in range(0, count, BATCH):
+        rows = slice(start, min(start + BATCH, count))
+        yield keras.tree.map_structure(lambda array, rows=rows: np.asarray(array[rows]), data)
 
 
 def _pair(batch: Any) -> Batch:

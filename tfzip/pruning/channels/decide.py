@@ -61,6 +61,11 @@ def check_not_emptied(sizes: Sequence[int], names: Sequence[str], fraction: floa
             )
 
 
+def least_kept(size: int) -> int:
+    """Returns how many channels stay of a group that is ranked with others."""
+    return math.ceil(_LEAST * size)
+
+
 def _together(kinds: Sequence[Hashable]) -> list[list[int]]:
     found: dict[Hashable, list[int]] = {}
     for index, kind in enumerate(kinds):
@@ -73,7 +78,7 @@ def _ranked(scores: Sequence[Scores], fraction: float) -> list[int]:
     everything = np.concatenate(scores)
     owner = np.repeat(np.arange(len(scores)), [len(one) for one in scores])
     for index, one in enumerate(scores):
-        best = np.argsort(one, kind="stable")[-math.ceil(_LEAST * len(one)) :]
+        best = np.argsort(one, kind="stable")[-least_kept(len(one)) :]
         everything[np.flatnonzero(owner == index)[best]] = np.inf
     count = min(round(fraction * len(everything)), np.count_nonzero(np.isfinite(everything)))
     lowest = np.argsort(everything, kind="stable")[: max(count, 0)]

@@ -9,14 +9,22 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
-from tfzip.graph.channels import Channels
+from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.graph.flat_graph import filled
 from tfzip.graph.rebuild import Rebuild
 from tfzip.pruning.channels.batches import Batch, batches_of
+from tfzip.pruning.channels.loss import Loss
+from tfzip.pruning.channels.scan_report import ChannelScan
 from tfzip.pruning.channels.view import ChannelView, Rows, rows_of
 from tfzip.pruning.criteria import Criterion, criteria
 
 Array = NDArray[Any]
+_LOOKS_AT = {
+    "activations": "looks at activations on data",
+    "gradients": "looks at gradients on data",
+    "loss": "looks at the loss on data",
+    "start": "looks at the model before training, or at weights while a PruningCallback trains them",
+}
 
 
 def score_groups(
@@ -44,14 +52,19 @@ def score_groups(
     """
     name = criteria.name_of(criterion)
     if criterion.needs and data is None:
-        raise OptionError(f"Criterion {name!r} looks at {criterion.needs} on data. Pass data=.")
+        raise OptionError(f"Criterion {name!r} {_LOOKS_AT[criterion.needs]}. Pass data=.")
     evidence = _Evidence(model, channels, seed)
     if not criterion.needs:
         views: Iterator[list[ChannelView]] = iter([[evidence.view(index) for index in chosen]])
+    elif criterion.needs == "start":
+        views = iter([evidence.with_start(chosen, data)])
+    elif criterion.needs == "loss" and isinstance(data, ChannelScan):
+        views = iter([evidence.with_scan(chosen, data)])
     elif criterion.needs == "loss":
-        views = iter([evidence.with_loss(chosen, batches_of(data), name)])
+        loss = Loss(model, batches_of(data), f"Criterion {name!r}")
+        views = iter([evidence.with_loss(chosen, loss)])
     elif criterion.needs == "gradients":
-        views = evidence.with_gradients(chosen, batches_of(data), name)
+        views = evidence.with_gradients(chosen, batches_of(data), f"Criterion {name!r}")
     else:
         views = evidence.with_activations(chosen, batches_of(data))
     sums = [np.zeros(channels.groups[index].size) for index in chosen]
@@ -71,31 +84,56 @@ class _Evidence:
         self._places = channels.places()
         self._seed = seed
 
-    def view(self, index: int, gradients: dict[int, Array] | None = None, **more: Any) -> ChannelView:
+    def view(
+        self,
+        index: int,
+        gradients: dict[int, Array] | None = None,
+        start: dict[int, Array] | None = None,
+        **more: Any,
+    ) -> ChannelView:
         """Returns a group with the weights it has now."""
         group = self._channels.groups[index]
         rows = []
         for axis, places in self._places[index]:
             gradient = (gradients or {}).get(id(axis.variable))
+            before = (start or {}).get(id(axis.variable))
             rows.append(
                 Rows(
                     axis.variable.name,
                     axis.role,
                     rows_of(np.asarray(axis.variable.numpy()), axis.axis, places),
                     None if gradient is None else rows_of(gradient, axis.axis, places),
+                    None if before is None else rows_of(before, axis.axis, places),
                 )
             )
         return ChannelView(group.name, group.size, tuple(rows), seed=self._seed, **more)
 
+    def with_start(self, chosen: Sequence[int], start: Any) -> list[ChannelView]:
+        """Returns views with the weights of the model before training."""
+        if not isinstance(start, keras.Model):
+            raise OptionError(
+                "Criterion 'movement' compares the model with the one before training. Pass that as data=."
+                f" Received: {type(start).__name__}."
+            )
+        shapes = [[tuple(one.shape) for one in model.weights] for model in (self._model, start)]
+        if shapes[0] != shapes[1]:
+            raise OptionError(
+                f"Model {start.name!r} has other weights than {self._model.name!r}. Pass the same model, as"
+                " it was before training, as data=."
+            )
+        pairs = zip(self._model.weights, start.weights, strict=True)
+        before = {id(one): np.asarray(other.numpy()) for one, other in pairs}
+        return [self.view(index, start=before) for index in chosen]
+
     def with_gradients(
-        self, chosen: Sequence[int], batches: Sequence[Batch], name: str
+        self, chosen: Sequence[int], batches: Sequence[Batch], asker: str
     ) -> Iterator[list[ChannelView]]:
         """Yields views with the gradients of each batch's loss."""
-        variables = self._model.trainable_variables
+        variables, loss = self._model.trainable_variables, Loss(self._model, batches, asker)
         for x, y in batches:
             with tf.GradientTape() as tape:
-                loss = self._loss(x, y, name)
-            found = zip(variables, tape.gradient(loss, [one.value for one in variables]), strict=True)
+                value = loss.on(x, y)
+            found = zip(variables, tape.gradient(value, [one.value for one in variables]), strict=True)
             gradients = {id(one): np.asarray(tf.convert_to_tensor(g)) for one, g in found if g is not None}
             yield [self.view(index, gradients) for index in chosen]
 
@@ -113,37 +151,29 @@ class _Evidence:
             values = dict(zip(tensors, keras.tree.flatten(probe(x, training=False)), strict=True))
             yield [self.view(index, activations=self._read(index, read, values)) for index in chosen]
 
-    def with_loss(self, chosen: Sequence[int], batches: Sequence[Batch], name: str) -> list[ChannelView]:
+    def with_scan(self, chosen: Sequence[int], scan: ChannelScan) -> list[ChannelView]:
+        """Returns views that read the loss without some of their channels from a scan."""
+
+        def without(group: ChannelGroup, places: Array) -> float:
+            return scan.rise(group.name, group.size, len(places))
+
+        groups = [(index, self._channels.groups[index]) for index in chosen]
+        return [
+            self.view(index, loss_without=lambda places, of=group: without(of, places))
+            for index, group in groups
+        ]
+
+    def with_loss(self, chosen: Sequence[int], loss: Loss) -> list[ChannelView]:
         """Returns views that measure the loss without some of their channels."""
-        before = self._mean_loss(batches, name)
+        before = loss.without(self._channels, ())
 
         def without(index: int, places: Array) -> float:
             units = np.asarray(self._channels.groups[index].units)[places]
-            kept = [(variable, variable.numpy(), values) for variable, values in self._channels.zeroed(units)]
-            changed = [one for one in kept if not np.array_equal(one[1], one[2])]
-            try:
-                for variable, _, values in changed:
-                    variable.assign(values)
-                return self._mean_loss(batches, name) - before
-            finally:
-                for variable, values, _ in changed:
-                    variable.assign(values)
+            return loss.without(self._channels, units) - before
 
         return [
             self.view(index, loss_without=lambda places, at=index: without(at, places)) for index in chosen
         ]
-
-    def _mean_loss(self, batches: Sequence[Batch], name: str) -> float:
-        return float(np.mean([float(self._loss(x, y, name)) for x, y in batches]))
-
-    def _loss(self, x: Any, y: Any, name: str) -> Any:
-        if y is None:
-            raise OptionError(f"Criterion {name!r} needs targets beside inputs. Pass data=(inputs, targets).")
-        if not self._model.compiled:
-            raise OptionError(
-                f"Criterion {name!r} needs the loss of model {self._model.name!r}. Compile it before."
-            )
-        return self._model.compute_loss(x, y, self._model(x, training=False), training=False)
 
     def _read(self, index: int, read: Any, values: dict[int, Any]) -> tuple[Array, ...]:
         """Returns a group's activations, (channels, examples, places), in each tensor that is read."""

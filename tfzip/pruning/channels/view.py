@@ -20,12 +20,14 @@ class Rows:
             something to each.
         values: Of shape (channels, numbers of each).
         gradients: Of the loss, likewise; `None` unless the criterion needs them.
+        start: The values before training, likewise; `None` unless the criterion needs them.
     """
 
     weight: str
     role: str
     values: Array
     gradients: Array | None = None
+    start: Array | None = None
 
     @property
     def is_kernel(self) -> bool:

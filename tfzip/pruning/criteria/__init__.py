@@ -11,6 +11,7 @@ from tfzip.pruning.criteria.l2 import L2Criterion
 from tfzip.pruning.criteria.lamp import LampCriterion
 from tfzip.pruning.criteria.magnitude import MagnitudeCriterion
 from tfzip.pruning.criteria.mean_activation import MeanActivationCriterion
+from tfzip.pruning.criteria.movement import MovementCriterion
 from tfzip.pruning.criteria.random import RandomCriterion
 from tfzip.pruning.criteria.sensitivity import SensitivityCriterion
 from tfzip.pruning.criteria.taylor import TaylorCriterion
@@ -27,6 +28,7 @@ __all__ = [
     "LampCriterion",
     "MagnitudeCriterion",
     "MeanActivationCriterion",
+    "MovementCriterion",
     "RandomCriterion",
     "SensitivityCriterion",
     "TaylorCriterion",

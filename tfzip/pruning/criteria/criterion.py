@@ -20,7 +20,7 @@ class Criterion(ABC):
 
     Attributes:
         needs: What it is shown beside weights: `"activations"` or `"gradients"`, in which case its scores of
-            several batches are averaged, or `"loss"`.
+            several batches are averaged, `"loss"`, or `"start"`, the weights before training.
     """
 
     needs: ClassVar[str] = ""
@@ -33,7 +33,7 @@ class Criterion(ABC):
             view: The group.
 
         Returns:
-            Scores of shape (channels,), at least 0; the lowest are removed first. Within a group only their
+            Scores of shape (channels,); the lowest are removed first. Within a group only their
             order matters; where groups are ranked together, their scale matters too.
         """
 
@@ -54,9 +54,18 @@ class WeightCriterion(Criterion):
             weights: A kernel of any shape, real numbers.
 
         Returns:
-            Scores of the kernel's shape, at least 0; the lowest are pruned first. Within a kernel only their
-            order matters; with a threshold across layers, their scale matters too.
+            Scores of the kernel's shape; the lowest are pruned first, zeros before all others. Within a
+            kernel only their order matters; with a threshold across layers, their scale matters too.
         """
+
+    def score_moved(self, weights: NDArray[Any], start: NDArray[Any]) -> Scores:  # noqa: ARG002
+        """Returns the importance of each weight, for criteria that compare it with what it was.
+
+        Args:
+            weights: As for `score`.
+            start: The kernel before training.
+        """
+        return self.score(weights)
 
     def score_channels(self, view: ChannelView) -> Scores:
         """Returns the mean score of a channel's weights, averaged over the kernels that make and read it."""

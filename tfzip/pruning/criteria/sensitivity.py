@@ -1,5 +1,6 @@
 """How much the loss rises, as measured, when the weakest channels of a group are gone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +11,15 @@ from tfzip.pruning.channels.view import ChannelView
 from tfzip.pruning.criteria.criterion import Criterion, Scores, criteria
 from tfzip.pruning.criteria.l1 import L1Criterion
 
-_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def check_ratios(ratios: Sequence[float]) -> None:
+    """Raises `OptionError` unless ratios rise between 0 and 1."""
+    if not ratios or list(ratios) != sorted(set(ratios)):
+        raise OptionError(f"Ratios of a sensitivity have to rise. Received: {tuple(ratios)!r}.")
+    if not 0.0 < ratios[0] <= ratios[-1] < 1.0:
+        raise OptionError(f"Ratios of a sensitivity are between 0 and 1. Received: {tuple(ratios)!r}.")
 
 
 @criteria.register
@@ -26,15 +35,12 @@ class SensitivityCriterion(Criterion):
             Defaults to a tenth, two tenths, and so on.
     """
 
-    ratios: tuple[float, ...] = field(default=_RATIOS)
+    ratios: tuple[float, ...] = field(default=RATIOS)
     needs: ClassVar[str] = "loss"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ratios", tuple(self.ratios))
-        if not self.ratios or list(self.ratios) != sorted(set(self.ratios)):
-            raise OptionError(f"Ratios of a sensitivity have to rise. Received: {self.ratios!r}.")
-        if not 0.0 < self.ratios[0] <= self.ratios[-1] < 1.0:
-            raise OptionError(f"Ratios of a sensitivity are between 0 and 1. Received: {self.ratios!r}.")
+        check_ratios(self.ratios)
 
     def score_channels(self, view: ChannelView) -> Scores:
         """Returns the rise of the loss up to each channel, which grows from one to the next."""

@@ -14,6 +14,8 @@ from tfzip.units import format_fraction
 if TYPE_CHECKING:
     import keras
 
+    from tfzip.sources.data import DataSplits
+
 _SAMPLES = 512
 
 
@@ -28,25 +30,38 @@ class RemoveChannelsStep(TrainStep):
             magnitude.
         target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"` or `"bytes"`. Defaults to
             `"channels"`.
-        scope: `"layer"` for the same share everywhere, `"global"` or `"isomorphic"` for one ranking. Defaults
-            to `"layer"`.
+        scope: `"layer"` for the same share everywhere, `"global"` or `"isomorphic"` for one ranking,
+            `"greedy"` for small steps, each where the measured loss rises least. Defaults to `"layer"`.
         multiple_of: What widths have to be multiples of. Defaults to 1.
         layers: Glob patterns on the paths of layers that may lose channels. Defaults to all.
         rounds: In how many rounds, each of which trains for `epochs` (Han et al. 2015). Defaults to 1.
+        scan: A file that `tfzip sensitivity --prune --output` wrote, which stands for the data of criterion
+            `"sensitivity"`. Defaults to none.
     """
 
     fraction: float = 0.5
     criterion: Annotated[Criterion, criteria] = field(default_factory=MagnitudeCriterion)
     target: Literal["channels", "macs", "parameters", "bytes"] = "channels"
-    scope: Literal["layer", "global", "isomorphic"] = "layer"
+    scope: Literal["layer", "global", "isomorphic", "greedy"] = "layer"
     multiple_of: int = 1
     layers: tuple[str, ...] = ()
     rounds: int = 1
+    scan: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0.0 < self.fraction < 1.0:
             raise OptionError(f"fraction is between 0 and 1. Received: {self.fraction}.")
+        if self.criterion.needs == "start":
+            raise OptionError(
+                f"Criterion {criteria.name_of(self.criterion)!r} compares a model with the one before its"
+                " training, which is not at hand here. Use it in a prune step, or call tfzip.remove_channels."
+            )
+        if self.scan and (self.criterion.needs != "loss" or self.rounds > 1 or self.scope == "greedy"):
+            raise OptionError(
+                "A scan stands for the data of criterion 'sensitivity', in one round and in any scope but"
+                f" 'greedy'. Received: {criteria.name_of(self.criterion)!r}, {self.rounds}, {self.scope!r}."
+            )
         if self.rounds < 1 or self.multiple_of < 1:
             raise OptionError(
                 f"rounds and multiple_of are at least 1. Received: {self.rounds}, {self.multiple_of}."
@@ -102,21 +117,33 @@ class RemoveChannelsStep(TrainStep):
             scope=self.scope,
             multiple_of=self.multiple_of,
             layers=self.layers or None,
-            data=self._samples(model, work) if self.criterion.needs else None,
+            data=self._evidence(model, work),
             seed=work.seed,
         )
 
-    def _samples(self, model: "keras.Model", work: Work) -> Any:
-        """Returns training rows, and gives the model the loss that they are judged by."""
-        import numpy as np
+    @property
+    def needs_data(self) -> bool:
+        """Whether channels are chosen by looking at training rows."""
+        return not self.scan and (bool(self.criterion.needs) or self.scope == "greedy")
 
-        from tfzip.recipe.training import make_loss
-        from tfzip.sources.data import num_rows, take_rows
+    def _evidence(self, model: "keras.Model", work: Work) -> Any:
+        from tfzip.pruning.channels.scan_report import ChannelScan
 
-        data = work.data
-        chosen = np.random.default_rng(work.seed).permutation(num_rows(data.x_train))[:_SAMPLES]
-        x = take_rows(data.x_train, chosen)
-        if data.y_train is None:
-            return x
-        model.compile(loss=make_loss(model, self, x, data.y_train[chosen]))
-        return x, data.y_train[chosen]
+        if self.scan:
+            return ChannelScan.load(self.scan)
+        return drawn_rows(model, self, work.data, work.seed, _SAMPLES) if self.needs_data else None
+
+
+def drawn_rows(model: "keras.Model", plan: TrainStep, data: "DataSplits", seed: int, samples: int) -> Any:
+    """Returns training rows, and gives the model the loss and the metrics that they are judged by."""
+    import numpy as np
+
+    from tfzip.recipe.training import make_loss, metrics_of
+    from tfzip.sources.data import num_rows, take_rows
+
+    chosen = np.random.default_rng(seed).permutation(num_rows(data.x_train))[:samples]
+    x = take_rows(data.x_train, chosen)
+    if data.y_train is None:
+        return x
+    model.compile(loss=make_loss(model, plan, x, data.y_train[chosen]), metrics=metrics_of(plan))
+    return x, data.y_train[chosen]
