@@ -89,7 +89,7 @@ def shard(folder: Path, count: int, seed: int, *, index: int, workers: int) -> l
     import numpy as np
 
     import tfzip
-    from tfzip.runtime.inspect import MEMORY_BYTES, TIMEOUT_S
+    from tfzip.runtime.reading import MEMORY_BYTES, TIMEOUT_S
     from tfzip.sandbox import Sandbox
 
     models = {name: keras.models.load_model(folder / f"{name}.keras") for name in set(MODEL_OF.values())}

@@ -10,7 +10,7 @@ import tfzip
 from tfzip.conversion import export as export_module
 from tfzip.conversion.converters.sparse import store_sparse
 from tfzip.tflite import read
-from tfzip.tflite.unpacking import unpacked_constants
+from tfzip.tflite.unpacking import unpacked_constants, without_densify
 
 RESOLVERS = (
     OpResolverType.AUTO,
@@ -134,6 +134,15 @@ def test_a_sparse_file_is_smaller_and_computes_the_same(
     assert one.keys() == other.keys()
     for key, values in one.items():
         np.testing.assert_array_equal(values, other[key])
+
+
+def test_constants_are_read_as_the_layers_hold_them(model_of, tmp_path):
+    model = model_of("mlp")
+    graph = read(exported(model, tmp_path / "sparse.tflite", "float32", sparse=True).path)
+    by_shape = {tensor.shape: graph.constant(tensor) for tensor in graph.main.tensors if tensor.is_sparse}
+    for layer in model.layers:
+        np.testing.assert_array_equal(by_shape[layer.kernel.shape[::-1]], layer.kernel.numpy().T)
+    assert "DENSIFY" not in [operator.name for operator in without_densify(graph).main.operators]
 
 
 def test_the_size_saved_is_told(model_of, tmp_path):

@@ -11,7 +11,7 @@ import tfzip
 from benchmarks.mutants import mutants
 from tests.tflite.files import converted
 from tfzip.errors import TfzipError
-from tfzip.runtime.inspect import MEMORY_BYTES
+from tfzip.runtime.reading import MEMORY_BYTES
 from tfzip.sandbox import Sandbox
 
 NAMES = ("float32", "int8", "lstm")

@@ -56,8 +56,6 @@ def command(model: str, output: str, as_json: bool, **options: Any) -> None:
         raise OptionError(
             "--sparse and --max-size do not go together: kernels of 4 bits stay dense. Leave out one of them."
         )
-    if not options["sparse"]:
-        del options["sparse"]
     artifact = run_isolated(target, model, output, **options | chosen)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(artifact), default=str, indent=2))

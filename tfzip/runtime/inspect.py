@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tfzip.artifact import sha256_of
-from tfzip.errors import FileFormatError, SandboxError, TfzipError, one_line
+from tfzip.errors import SandboxError, TfzipError, one_line
 from tfzip.packing import deflate_bytes
 from tfzip.runtime.file_report import FileReport, OpReport, TensorReport
+from tfzip.runtime.reading import read_in, reading_child
 from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
 from tfzip.tflite import FileGraph, audit, read, read_metadata
@@ -21,8 +22,6 @@ from tfzip.tflite.sparse_kernels import sparse_findings
 from tfzip.tflite.sparsity import zero_fraction
 from tfzip.tflite.unpacking import without_densify
 
-TIMEOUT_S = 60.0
-MEMORY_BYTES = 6 << 30
 _PROBE = "tfzip.runtime.runtimes.probe"
 
 
@@ -44,17 +43,12 @@ def inspect(path: str | os.PathLike[str], *, child: Sandbox | None = None) -> Fi
         >>> report = tfzip.inspect("model.tflite")
         >>> report.arena_bytes, report.xnnpack_macs_fraction
     """
-    if child is not None:
-        return _inspect(os.fspath(path), child)
-    with Sandbox(timeout_s=TIMEOUT_S, memory_bytes=MEMORY_BYTES) as own:
+    with reading_child(child) as own:
         return _inspect(os.fspath(path), own)
 
 
 def _inspect(path: str, child: Sandbox) -> FileReport:
-    try:
-        report: FileReport = child.call(f"{__name__}:static_report", path)
-    except SandboxError as error:
-        raise FileFormatError(f"{path} cannot be read: {_reason(error)}. Export or copy it again.") from error
+    report: FileReport = read_in(child, f"{__name__}:static_report", path)
     try:
         taken: tuple[int, ...] = child.call(f"{_PROBE}:delegated_ops", path)
     except TfzipError as error:

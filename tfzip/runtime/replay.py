@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tfzip.artifact import TensorSpec
 from tfzip.errors import FileFormatError, SandboxError, one_line
 from tfzip.runtime.numbers import quantize
+from tfzip.runtime.reading import MEMORY_BYTES
 from tfzip.runtime.samples import Arrays
 from tfzip.runtime.session import Session, SessionOp, open_session
 from tfzip.sandbox import Sandbox
 
 DEADLINE_S = 60.0
 DEADLINE_PER_SAMPLE_S = 10.0
-MEMORY_BYTES = 6 << 30
 _NUMBERS = (
     *("float16", "float32", "float64", "bool"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),

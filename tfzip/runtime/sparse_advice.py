@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tfzip.errors import FileFormatError, SandboxError, one_line
+from tfzip.runtime.reading import read_in, reading_child
 from tfzip.sandbox import Sandbox
 from tfzip.tflite import FileGraph, read, read_metadata
 from tfzip.tflite.file_graph import Operator, Tensor
@@ -17,8 +17,6 @@ from tfzip.tflite.sparse_region import Region, objections, region_of
 from tfzip.tflite.sparse_rule import SparseView
 from tfzip.tflite.sparsity import zero_fraction
 
-TIMEOUT_S = 60.0
-MEMORY_BYTES = 6 << 30
 _ON_X86 = (
     "On x86 processors with AVX, XNNPACK never uses sparse kernels: it takes dense ones to be faster there."
 )
@@ -100,19 +98,8 @@ def sparse_advice(path: str | os.PathLike[str], *, child: Sandbox | None = None)
     Example:
         >>> print(tfzip.sparse_advice("model.tflite"))
     """
-    if child is not None:
-        return _in_child(os.fspath(path), child)
-    with Sandbox(timeout_s=TIMEOUT_S, memory_bytes=MEMORY_BYTES) as own:
-        return _in_child(os.fspath(path), own)
-
-
-def _in_child(path: str, child: Sandbox) -> SparseAdvice:
-    try:
-        advice: SparseAdvice = child.call(f"{__name__}:advise", path)
-    except SandboxError as error:
-        raise FileFormatError(
-            f"{path} cannot be read: {one_line(error)}. Export or copy it again."
-        ) from error
+    with reading_child(child) as own:
+        advice: SparseAdvice = read_in(own, f"{__name__}:advise", os.fspath(path))
     return advice
 
 

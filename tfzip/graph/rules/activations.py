@@ -14,9 +14,8 @@ def activated(call: ChannelCall, labels: Labels | None, activation: Any, name: s
     """Lets channels stay that an activation mixes, or may mix since it is not one of Keras."""
     if activation is None or labels is None:
         return
-    if isinstance(activation, keras.Layer) or not str(getattr(activation, "__module__", "")).startswith(
-        "keras."
-    ):
+    is_known = str(getattr(activation, "__module__", "")).startswith("keras.")
+    if not is_known or isinstance(activation, keras.Layer):
         call.fix((labels,), f"its {name} is a function that channels cannot be followed through")
     elif getattr(activation, "__name__", "") in _MIXING:
         call.fix((labels,), f"its {name} mixes channels")
