@@ -70,7 +70,8 @@ class _Shrink(Rebuild):
 
     def copy_state(self, old: keras.Layer, new: keras.Layer) -> None:
         values = [self.cut(source) for source in old.variables]
-        if all(tuple(one.shape) == cut.shape for one, cut in zip(old.variables, values, strict=True)):
+        before = (np.asarray(full_precision(source)) for source in old.variables)
+        if all(np.array_equal(*pair) for pair in zip(before, values, strict=True)):
             super().copy_state(old, new)  # derived state, such as that of Normalization, follows
             return
         for target, cut in zip(new.variables, values, strict=True):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keras import ops
+
 from tfzip.graph.channel_trace import Axes, Barrier, ChannelCall
 from tfzip.graph.positions import Kept, Labels
 from tfzip.graph.rules import rule
@@ -41,7 +43,27 @@ def heads(call: ChannelCall) -> Sequence[Axes]:
     call.edits.config.append(
         lambda config, kept: config | _numbers(config, query_heads, key_heads, made, kept)
     )
+    call.edits.arguments.append(_with_its_own_mask)
     return [(*sources[0][:-1], made)]
+
+
+def _with_its_own_mask(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    kept: Kept,  # noqa: ARG001
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Makes the mask of the queries one of the attention.
+
+    `MultiHeadAttention` goes by the mask that its queries carry, not by the argument, and an operation that
+    makes room for channels carries none.
+    """
+    mask = kwargs.get("query_mask")
+    if mask is None:
+        return args, kwargs
+    mask = ops.expand_dims(ops.cast(mask, "bool"), -1)
+    if kwargs.get("attention_mask") is not None:
+        mask = ops.logical_and(mask, ops.cast(kwargs["attention_mask"], "bool"))
+    return args, {**kwargs, "query_mask": None, "attention_mask": mask}
 
 
 def _numbers(

@@ -18,7 +18,7 @@ _LAYERS = (
     "StochasticDepth",
 )
 _OPERATIONS = (
-    *("Abs", "Absolute", "Cast", "Ceil", "Celu", "Clip", "ConvertToTensor", "Copy", "Cos", "Elu", "Erf"),
+    *("Abs", "Absolute", "Cast", "Ceil", "Celu", "ConvertToTensor", "Copy", "Cos", "Elu", "Erf"),
     *("Exp", "Exp2", "Expm1", "Floor", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh"),
     *(
         "LeakyRelu",
@@ -45,6 +45,14 @@ _SEVERAL = (
 @rule(*_LAYERS, *_OPERATIONS)
 def each_alone(call: ChannelCall) -> Sequence[Axes]:
     """Each number for itself, or over the root of a sum of squares, to which zeros add nothing."""
+    return [call.unchanged()]
+
+
+@rule("Clip")
+def clip(call: ChannelCall) -> Sequence[Axes]:
+    """Each number for itself, between two that are the same for all."""
+    if np.ndim(call.layer.x_min) or np.ndim(call.layer.x_max):
+        raise Barrier("it has bounds for each channel")
     return [call.unchanged()]
 
 
@@ -111,9 +119,9 @@ def _tensors(call: ChannelCall) -> list[tuple[tuple[int | None, ...], Axes]]:
 
 def _common(call: ChannelCall, axis: int, tensors: list[Any]) -> Labels | None:
     """Unites one axis, counted from the right, of all tensors that have it."""
-    spans = [
-        (shape[axis], known[axis]) for rank, shape, known in tensors if rank >= -axis and shape[axis] != 1
-    ]
+    have = [(shape[axis], known[axis]) for rank, shape, known in tensors if rank >= -axis]
+    call.fix(tuple(labels for size, labels in have if size == 1), "it serves all places of another axis")
+    spans = [(size, labels) for size, labels in have if size != 1]
     found = [labels for _, labels in spans if labels is not None]
     if len(found) < len(spans):
         call.fix(tuple(found), "it joins them with channels that stay")

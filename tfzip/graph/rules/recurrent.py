@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfzip.graph.channel_trace import Axes, Barrier, ChannelCall
@@ -16,8 +17,11 @@ def recurrent(call: ChannelCall) -> Sequence[Axes]:
     """Units go with their gates; a unit whose weights are zero stays zero."""
     labels = _cell(call, call.layer, call.inputs[0][-1])
     call.counts("units", labels)
-    for states in call.inputs[1:]:
-        call.fix(states, "it begins with them")
+    for states in _initial_states(call):
+        if states is None:
+            call.fix((labels,), "they begin with states that stay")
+        else:
+            call.positions.unite(labels, states)
     return [_states(shape, labels) for shape in call.results]
 
 
@@ -36,6 +40,12 @@ def _cell(call: ChannelCall, layer: Any, source: Labels | None) -> Labels:
     return units
 
 
+def _initial_states(call: ChannelCall) -> list[Labels | None]:
+    """Returns the units of the states that a layer begins with."""
+    given = keras.tree.flatten(call.argument("initial_state"))
+    return [axes[-1] for one in given if (axes := call.axes_of(one))]
+
+
 def _states(shape: Sequence[int | None], labels: Labels) -> Axes:
     return (*(None for _ in shape[:-1]), labels)
 
@@ -49,9 +59,9 @@ def bidirectional(call: ChannelCall) -> Sequence[Axes]:
         not kinds <= {"LSTM", "GRU", "SimpleRNN"}
         or len(kinds) > 1
         or layer.return_state
-        or len(call.inputs) > 1
+        or _initial_states(call)
     ):
-        raise Barrier("its directions differ, or hand on their states")
+        raise Barrier("its directions differ, or hand on or begin with states")
     both = [_cell(call, one, call.inputs[0][-1]) for one in (layer.forward_layer, layer.backward_layer)]
     if layer.merge_mode == "concat":
         made = np.concatenate(both)
