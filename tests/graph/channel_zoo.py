@@ -339,3 +339,37 @@ def reduced():
     y = ops.sum(layers.Conv2D(6, 3)(x), axis=-1, keepdims=True)
     z = ops.max(layers.Conv2D(6, 3)(x), axis=(1, 2))
     return x, layers.Dense(3)(z) + ops.mean(y, axis=(1, 2))
+
+
+@model
+def masked_tokens():
+    x = keras.Input((6,), dtype="int32")
+    y = layers.Embedding(5, 8, mask_zero=True)(x)
+    z = layers.LayerNormalization()(y)
+    z = y + layers.MultiHeadAttention(2, 4)(z, z)
+    z = layers.Dense(6)(z) + layers.Bidirectional(layers.LSTM(3, return_sequences=True))(y)
+    return x, layers.Dense(3)(layers.Flatten()(z))
+
+
+@model
+def begun_with_states():
+    x, other = keras.Input((5, 4)), keras.Input((3, 4))
+    *_, h, c = layers.LSTM(6, return_state=True)(x)
+    return [x, other], layers.Dense(3)(layers.LSTM(6)(other, initial_state=[h, c]))
+
+
+@model
+def called_twice_without_weights():
+    x = keras.Input((6,))
+    fold, norm = layers.Reshape((4, 8)), layers.LayerNormalization(center=False, scale=False)
+    y, z = (norm(layers.Conv1D(size, 3)(fold(layers.Dense(32)(x)))) for size in (4, 6))
+    return x, layers.Dense(3)(layers.Flatten()(layers.Concatenate()([y, z])))
+
+
+@model
+def begun_with_arrays():
+    x = keras.Input((7,), dtype="int32")
+    table = np.random.default_rng(0).normal(size=(5, 8)).astype("float32")
+    y = layers.Embedding(5, 8, embeddings_initializer=keras.initializers.Constant(table))(x)
+    y = layers.Conv1D(6, 3, bias_initializer=keras.initializers.Constant(np.arange(6.0)))(y)
+    return x, layers.Dense(3)(layers.Flatten()(y))

@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+import tfzip
 from tests.graph.channel_zoo import MODELS, built, examples, head, image
+from tfzip.errors import OptionError
 from tfzip.graph.channels import Channels
 
 TIED_TO_THE_INPUT = {"residual_with_the_input", "concatenated_with_the_input"}
@@ -174,3 +176,91 @@ def test_removing_nothing_changes_nothing():
     model = built("attended")
     inputs = examples(model)
     np.testing.assert_array_equal(Channels(model).without([])(inputs), model(inputs))
+
+
+def stays(outputs, inputs, path):
+    """Returns the reasons why the channels that a layer makes stay."""
+    fixed = Channels(keras.Model(inputs, outputs)).fixed
+    made_by = [(group.reason, one.path) for group in fixed for one in group.slices if one.role == "out"]
+    return "; ".join(reason for reason, maker in made_by if maker == path)
+
+
+def test_masks_of_one_channel_stay():
+    x = image()
+    one, other = ops.split(layers.Conv2D(2, 3, padding="same", name="masks")(x), 2, axis=-1)
+    y = one * layers.Conv2D(6, 3, padding="same")(x) + other * layers.Conv2D(6, 3, padding="same")(x)
+    model = keras.Model(x, head(y))
+    channels, inputs = Channels(model), examples(model)
+    removed = half(channels)
+    wanted = with_zeros(model, channels, removed, inputs)
+    assert_equal_outputs(channels.without(removed)(inputs, training=False), wanted)
+    assert "serves all places" in stays(head(y), x, "masks")
+
+
+def test_units_that_begin_with_an_input_stay():
+    x, state = keras.Input((3, 5)), keras.Input((6,))
+    made = layers.Dense(2)(layers.GRU(6, name="units")(x, initial_state=state))
+    assert "begin with states that stay" in stays(made, [x, state], "units")
+
+
+def test_bounds_for_each_channel_stop():
+    x = keras.Input((6,))
+    bounds = np.arange(8, dtype="float32")
+    made = layers.Dense(2)(ops.clip(layers.Dense(8, name="bounded")(x), -bounds, bounds))
+    assert "bounds for each channel" in stays(made, x, "bounded")
+
+
+def test_channels_that_are_moved_behind_stop():
+    x = image()
+    made = layers.Dense(2)(layers.Flatten(data_format="channels_first")(layers.Conv2D(6, 3, name="moved")(x)))
+    assert "moves channels behind" in stays(made, x, "moved")
+
+
+def test_a_subclass_with_the_name_of_a_stock_layer_stops():
+    class Conv2D(layers.Conv2D):
+        def convolution_op(self, inputs, kernel):
+            return super().convolution_op(inputs, kernel - ops.mean(kernel, axis=(0, 1, 2), keepdims=True))
+
+    x = image()
+    made = head(Conv2D(6, 3)(layers.Conv2D(6, 3, name="before")(x)))
+    assert "cannot be followed" in stays(made, x, "before")
+
+
+class Tied(keras.Model):
+    """Uses its table a second time, as the matrix behind its results."""
+
+    def __init__(self):
+        super().__init__(name="tied")
+        self.table, self.wide, self.narrow = layers.Embedding(30, 8), layers.Dense(16), layers.Dense(8)
+
+    def call(self, tokens):
+        hidden = self.narrow(self.wide(self.table(tokens)))
+        return ops.matmul(hidden, ops.transpose(self.table.embeddings))
+
+
+class Placed(layers.Layer):
+    """Looks up places, which are constants."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.tokens, self.places = layers.Embedding(30, 8), layers.Embedding(5, 8)
+
+    def call(self, tokens):
+        return self.tokens(tokens) + self.places(ops.arange(5))
+
+
+def test_weights_used_outside_their_layer_are_no_constants():
+    model = Tied()
+    model(np.zeros((1, 5), "int32"))
+    (opaque,) = tfzip.flatten(model).opaque
+    assert "tied/embeddings" in opaque[1].replace("embedding/", "")
+    with pytest.raises(OptionError, match="uses weights of its layers outside their calls"):
+        tfzip.remove_channels(model, 0.5)
+    x = keras.Input((5,), dtype="int32")
+    model = keras.Model(x, layers.Dense(2)(layers.Dense(8)(Placed(name="placed")(x))))
+    ((path, reason),) = tfzip.flatten(model).opaque
+    assert path == "placed"
+    assert "outside their calls" in reason
+    small = tfzip.remove_channels(model, 0.5)
+    assert small.count_params() < model.count_params()
+    assert [layer for layer in small.layers if isinstance(layer, Placed)]

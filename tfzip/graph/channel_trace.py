@@ -56,6 +56,16 @@ class Edits:
     around: Around | None = None
 
 
+def key_of(node: FlatNode) -> int:
+    """Returns what tells apart the operations of the smaller model.
+
+    Calls of a layer share its weights. One without weights may be called on channels that have nothing to do
+    with each other, so that each call has a layer of its own.
+    """
+    has_weights = node.is_layer and bool(node.operation.weights)
+    return id(node.operation) if has_weights else id(node)
+
+
 class ChannelTrace:
     """What is known after all rules have run.
 
@@ -68,7 +78,7 @@ class ChannelTrace:
         positions: All positions.
         axes: Of every tensor, by id.
         weights: Axes of weights by `(id(variable), axis)`.
-        edits: By key of the operation, see `key_of`.
+        edits: What changes in operations, see `key_of`.
         stops: Path, reason and positions of every call at which channels have to stay.
         returned: Positions of channels that the model returns.
     """
@@ -78,7 +88,7 @@ class ChannelTrace:
         self.positions = Positions()
         self.axes: dict[int, Axes] = {}
         self.weights: dict[tuple[int, int], WeightAxis] = {}
-        self.edits: dict[int, Edits] = {}
+        self.edits: dict[int, Edits] = {}  # by `key_of` their call
         self.stops: list[tuple[str, str, Labels]] = []
         self.returned: list[Labels] = []
         for tensor in graph.input_ids():
@@ -141,8 +151,8 @@ class ChannelCall:
 
     @property
     def edits(self) -> Edits:
-        """What changes in the operation; calls of one layer share it."""
-        return self._trace.edits.setdefault(id(self.node.operation), Edits())
+        """What changes in the operation; calls of one layer with weights share it."""
+        return self._trace.edits.setdefault(key_of(self.node), Edits())
 
     def channels(self, axis: int, source: int = 0) -> Labels | None:
         """Returns the positions of one axis of a tensor; those of its other axes stay."""

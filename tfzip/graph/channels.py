@@ -182,6 +182,8 @@ class Channels:
 
     def _described(self, kind: Labels, axes: Any, places: Any) -> list[ChannelGroup]:
         used = np.flatnonzero(kind)
+        if not len(used):
+            return []
         order = used[np.argsort(kind[used], kind="stable")]
         bounds = np.flatnonzero(np.diff(kind[order])) + 1
         members = np.split(order, bounds)

@@ -7,10 +7,12 @@ note the arguments that Keras fills in by itself (masks, `training`).
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfzip.graph.keras_nodes import (
     CallRecord,
@@ -66,6 +68,7 @@ class Expansion:
         self._model = model
         self._running: list[str] = []
         self._parents: list[tuple[bool, Any]] = []
+        self._tapes: list[tf.GradientTape] = []
         self._aliases: dict[int, keras.KerasTensor] = {}
         self._filled_in: dict[int, dict[str, Any]] = {}
         self._kept_alive: list[Any] = []
@@ -138,10 +141,38 @@ class Expansion:
         set_training(layer, outer)  # which Keras would hand to the next layers, too
         return kwargs | {"training": outer}
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Raises `TypeError` if the code of a composite reads a weight itself, which would become a constant.
+
+        Weights that are not trained may: they are constants.
+        """
+        with self._unwatched():
+            tape = tf.GradientTape()
+            self._tapes = [tape]
+            with tape:
+                yield
+        read = {variable.name for variable in tape.watched_variables()}
+        if read:
+            raise TypeError(f"it uses weights of its layers outside their calls: {', '.join(sorted(read))}")
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """Lets layers read their weights."""
+        tapes, self._tapes = self._tapes, []
+        try:
+            with ExitStack() as stack:
+                for tape in tapes:
+                    stack.enter_context(tape.stop_recording())
+                yield
+        finally:
+            self._tapes = tapes
+
     def _leaf_call(self, layer: keras.Layer) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             kwargs = self._as_called(layer, kwargs)
-            outputs = type(layer).symbolic_call(layer, *args, **kwargs)
+            with self._unwatched():
+                outputs = type(layer).symbolic_call(layer, *args, **kwargs)
             filled = {
                 name: value
                 for name, value in kwargs.items()
@@ -167,7 +198,8 @@ class Expansion:
             self._running.append(path)
             self._parents.append((is_stock(layer), current_training(layer)))
             try:
-                inner = layer.call(*args, **_without_unset(layer, kwargs))
+                with self._watched():
+                    inner = layer.call(*args, **_without_unset(layer, kwargs))
                 if restore_inputs():
                     raise TypeError(_HIDDEN)
                 self._claim(inner, path, inputs)

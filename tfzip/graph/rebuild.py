@@ -112,10 +112,14 @@ class Rebuild:
         return unique_name(node.path.replace("/", "_"), self.names)
 
     def _layer(self, node: FlatNode) -> keras.Layer:
-        old = node.operation
-        if id(old) not in self.layers:
-            self.layers[id(old)] = (old, self.make_layer(node, self._name(node)))
-        return self.layers[id(old)][1]
+        key = self.key(node)
+        if key not in self.layers:
+            self.layers[key] = (node.operation, self.make_layer(node, self._name(node)))
+        return self.layers[key][1]
+
+    def key(self, node: FlatNode) -> int:
+        """Returns what calls of one layer have in common."""
+        return id(node.operation)
 
 
 def cloned(

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzip.graph.channel_trace import ChannelTrace, Edits
+from tfzip.graph.channel_trace import ChannelTrace, Edits, key_of
 from tfzip.graph.flat_graph import FlatNode
 from tfzip.graph.keras_nodes import full_precision
 from tfzip.graph.positions import Kept
@@ -38,8 +38,11 @@ class _Shrink(Rebuild):
         self.trace = trace
         self.kept = kept
 
+    def key(self, node: FlatNode) -> int:
+        return key_of(node)
+
     def edits(self, node: FlatNode) -> Edits:
-        return self.trace.edits.get(id(node.operation), Edits())
+        return self.trace.edits.get(key_of(node), Edits())
 
     def configured(self, node: FlatNode) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """Returns what changes the config of a layer or an operation."""
@@ -47,7 +50,8 @@ class _Shrink(Rebuild):
         def change(config: dict[str, Any]) -> dict[str, Any]:
             for edit in self.edits(node).config:
                 config = edit(config, self.kept)
-            return config
+            changed: dict[str, Any] = _without_arrays(config)
+            return changed
 
         return change
 
@@ -88,3 +92,14 @@ class _Shrink(Rebuild):
             places = [np.flatnonzero(stays), np.flatnonzero(~stays)[: None if known.moves_behind else 0]]
             values = np.take(values, np.concatenate(places), axis)
         return values
+
+
+def _without_arrays(config: Any) -> Any:
+    """Returns a config whose initializers hold no arrays of the old shape; weights are written anyway."""
+    if isinstance(config, list):
+        return [_without_arrays(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "Constant" and not np.isscalar(config["config"].get("value", 0)):
+        return config | {"config": config["config"] | {"value": 0.0}}
+    return {name: _without_arrays(value) for name, value in config.items()}

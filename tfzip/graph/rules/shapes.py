@@ -20,6 +20,8 @@ def reshape(call: ChannelCall) -> Sequence[Axes]:
     Where an axis of channels is divided, its largest part keeps them: what is removed is removed at the same
     place of all other parts.
     """
+    if getattr(call.layer, "data_format", None) == "channels_first" and len(call.inputs[0]) > 2:
+        raise Barrier("it moves channels behind the other axes first")
     before, after = call.shapes[0], call.results[0]
     axes: list[Labels | None] = [None] * len(after)
     for sources, targets in _blocks(before, after):

@@ -45,4 +45,8 @@ def _why(channels: Channels, selected: set[str]) -> str:
         for one in group.slices
         if one.role == "out" and one.path in selected
     ]
-    return "; ".join(dict.fromkeys([*coupled, *stays][:3])) or "it has no layers whose channels are coupled"
+    opaque = [f"{path!r} cannot be looked into: {reason}" for path, reason in channels.graph.opaque]
+    return (
+        "; ".join(dict.fromkeys([*coupled, *stays, *opaque][:3]))
+        or "it has no layers whose channels are coupled"
+    )
