@@ -27,6 +27,7 @@ LEVELS = [
         "untrusted",
         "picture",
         "scan_file",
+        "explained",
         "quantization_record",
         "fit_step",
         "fingerprint",

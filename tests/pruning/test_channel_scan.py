@@ -97,3 +97,12 @@ def test_what_a_scan_needs_is_named():
         tfzip.channel_sensitivity(keras.Sequential.from_config(model.get_config()), data())
     with pytest.raises(OptionError, match="at least 1"):
         tfzip.channel_sensitivity(model, data(), samples=0)
+
+
+def test_unfit_options_and_data_are_named():
+    with pytest.raises(OptionError, match="several numbers"):
+        tfzip.channel_sensitivity(classifier(), data(), ratios=0.5)
+    with pytest.raises(OptionError, match="at least 1"):
+        tfzip.channel_sensitivity(classifier(), data(), samples="a")
+    with pytest.raises(DataError, match="fit the model"):
+        tfzip.channel_sensitivity(classifier(), (data()[0][:, :3], data()[1]))

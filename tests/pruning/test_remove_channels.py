@@ -313,3 +313,50 @@ def test_a_layer_as_activation_keeps_its_channels():
     )
     with pytest.raises(OptionError, match="cannot be followed"):
         tfzip.remove_channels(model, 0.5)
+
+
+def two_outputs():
+    """Returns a compiled and trained model with two losses, and its data."""
+    keras.utils.set_random_seed(0)
+    one, other = keras.Input((4,)), keras.Input((4,))
+    hidden = layers.Dense(8, "relu")(layers.Concatenate()([one, other]))
+    model = keras.Model([one, other], [layers.Dense(2)(hidden), layers.Dense(1)(hidden)])
+    model.compile("sgd", ["mse", "mse"])
+    rng = np.random.default_rng(0)
+    x, y = [rng.normal(size=(16, 4)) for _ in "ab"], [rng.normal(size=(16, size)) for size in (2, 1)]
+    model.fit(x, y, verbose=0)
+    return model, (x, y)
+
+
+@pytest.mark.parametrize("options", [{"criterion": "taylor"}, {"scope": "greedy"}, {}])
+def test_metrics_are_left_as_they_are(options):
+    model, rows = two_outputs()
+    before, step = [one.result() for one in model.metrics], model.test_function
+    if options:
+        tfzip.remove_channels(model, 0.5, data=rows, **options)
+    else:
+        tfzip.channel_sensitivity(model, rows, ratios=(0.5,))
+    assert model.test_function is step
+    for one, metric in zip(before, model.metrics, strict=True):
+        np.testing.assert_array_equal(keras.tree.flatten(one), keras.tree.flatten(metric.result()))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"fraction": "0.5"}, OptionError, "at least 0 and below 1"),
+        ({"fraction": 0.99, "scope": "global"}, OptionError, "cannot be met"),
+        ({"multiple_of": True}, OptionError, "whole number"),
+        ({"criterion": "taylor", "data": "abc"}, DataError, "are arrays"),
+        ({"criterion": "taylor", "data": (*data(), np.ones(64))}, DataError, "Sample weights"),
+        ({"criterion": "apoz", "data": np.zeros((8, 3, 3, 1), "float32")}, DataError, "fit the model"),
+        ({"criterion": "taylor", "data": (data()[0], np.eye(4)[data()[1]])}, DataError, "fit the model"),
+        ({"criterion": "taylor", "data": (np.full((8, 8, 8, 1), np.nan), np.zeros(8))}, DataError, "NaN"),
+        ({"target": lambda _: float("nan")}, OptionError, "a finite number"),
+        ({"target": lambda _: "slow"}, OptionError, "a finite number"),
+    ],
+)
+def test_unfit_options_and_data_are_one_line(options, error, words):
+    with pytest.raises(error, match=words) as raised:
+        tfzip.remove_channels(classifier(), **({"fraction": 0.5} | options))
+    assert len(str(raised.value).splitlines()) == 1

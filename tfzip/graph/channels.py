@@ -139,7 +139,8 @@ class Channels:
     def zeroed(self, removed: Iterable[int]) -> list[tuple[Any, NDArray[Any]]]:
         """Returns the weights with zeros in place of some units, without writing them anywhere.
 
-        A model with these weights computes what the model without the units computes.
+        A model with these weights computes what the model without the units computes, but where something
+        other than zero is made of them, by a sigmoid or a bias, and a sum or a normalization counts it.
         """
         kept = self.kept(removed)
         values: dict[int, tuple[Any, NDArray[Any]]] = {}

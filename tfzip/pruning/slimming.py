@@ -32,7 +32,7 @@ class SlimmingCallback(keras.callbacks.Callback):
 
     def __init__(self, strength: float = 1e-4, *, layers: LayerSelection = None) -> None:
         super().__init__()
-        if not strength > 0.0:
+        if not isinstance(strength, int | float) or not strength > 0.0:
             raise OptionError(f"strength is above 0. Received: {strength!r}.")
         self.strength = strength
         self.layers = layers

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfzip.errors import DataError, OptionError
+from tfzip.explained import explained
 from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.pruning.channels.scan_report import ChannelScan
 from tfzip.recipe.steps.remove_channels import RemoveChannelsStep, drawn_rows
@@ -87,7 +88,6 @@ def scan_spec(
         OptionError: An option is out of range, or the loss does not fit.
     """
     from tfzip.pruning.channels.scan import channel_sensitivity, check_samples
-    from tfzip.recipe.training import explained
 
     check_samples(samples)
     loaded = load_model(model, unsafe=unsafe)

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tfzip.errors import DataError, OptionError, TfzipError, one_line
+from tfzip.errors import DataError, OptionError
+from tfzip.explained import explained
 from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.run_folder import RESTART_FILE
 from tfzip.recipe.steps.step import Work
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from tfzip.recipe.steps.train import TrainStep
 
 _MOMENTUM = 0.9
-_MOST_CHARACTERS = 300
 _CROSSENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
 
 
@@ -77,25 +75,6 @@ def _fit(
         verbose=0,
     )
     return checkpoint.history
-
-
-@contextmanager
-def explained(what: str, remedy: str) -> Iterator[None]:
-    """Turns what Keras and TensorFlow raise on unfit data into an error of one line.
-
-    Args:
-        what: What is being done, at the start of the message.
-        remedy: What to do, at its end.
-
-    Raises:
-        DataError: The block raised.
-    """
-    try:
-        yield
-    except TfzipError:
-        raise
-    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-        raise DataError(f"{what} failed: {one_line(error)[:_MOST_CHARACTERS]}. {remedy}") from error
 
 
 def shuffled_batches(

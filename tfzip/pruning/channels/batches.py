@@ -50,9 +50,9 @@ def _stream(data: Any, most: int) -> Iterator[Any]:
     is_pair = isinstance(data, tuple) and len(data) > 1
     if is_pair or isinstance(data, Mapping) or hasattr(data, "shape"):
         return _cut(data, most)
-    if isinstance(data, Iterable):
+    if isinstance(data, Iterable) and not isinstance(data, str):
         return iter(data)
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, str):
         return (data[index] for index in range(len(data)))
     raise DataError(
         "Data for choosing channels are arrays, (inputs, targets), or batches of them."
@@ -71,6 +71,8 @@ def _cut(data: Any, most: int) -> Iterator[Any]:
 
 
 def _pair(batch: Any) -> Batch:
+    if isinstance(batch, tuple) and len(batch) > 2:
+        raise DataError("Sample weights are not looked at when channels are chosen. Pass (inputs, targets).")
     if isinstance(batch, tuple) and len(batch) > 1:
         return batch[0], batch[1]
     return (batch[0] if isinstance(batch, tuple) else batch), None

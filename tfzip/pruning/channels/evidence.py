@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfzip.errors import OptionError
+from tfzip.errors import DataError, OptionError
 from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.graph.flat_graph import filled
 from tfzip.graph.rebuild import Rebuild
@@ -72,6 +72,12 @@ def score_groups(
     for seen in views:
         count += 1
         sums = [total + criterion.score_channels(view) for total, view in zip(sums, seen, strict=True)]
+    for index, total in zip(chosen, sums, strict=True):
+        if not np.isfinite(total).all():
+            raise DataError(
+                f"Criterion {name!r} gives {channels.groups[index].name!r} scores that are not finite. Check"
+                " weights and data for NaN and infinities."
+            )
     return [total / count for total in sums]
 
 
@@ -112,7 +118,7 @@ class _Evidence:
         """Returns views with the weights of the model before training."""
         if not isinstance(start, keras.Model):
             raise OptionError(
-                "Criterion 'movement' compares the model with the one before training. Pass that as data=."
+                "Criterion 'movement' compares the model with the one before training. Pass it as data=."
                 f" Received: {type(start).__name__}."
             )
         shapes = [[tuple(one.shape) for one in model.weights] for model in (self._model, start)]

@@ -9,15 +9,17 @@ import keras
 import numpy as np
 
 from tfzip.errors import OptionError
+from tfzip.explained import explained
 from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.graph.walk import LayerSelection, check_built
 from tfzip.pruning.channels.batches import batches_of
-from tfzip.pruning.channels.decide import SCOPES, check_not_emptied, choose_channels
+from tfzip.pruning.channels.decide import SCOPES, check_not_emptied, choose_channels, least_kept
 from tfzip.pruning.channels.evidence import score_groups
 from tfzip.pruning.channels.greedy import choose_greedily
 from tfzip.pruning.channels.loss import Loss
 from tfzip.pruning.channels.removable import removable
-from tfzip.pruning.channels.target import TARGETS, Cost, cost_without, share_for
+from tfzip.pruning.channels.target import TARGETS, Cost, cost_without, out_of_reach, share_for
+from tfzip.pruning.channels.undisturbed import undisturbed
 from tfzip.pruning.criteria import Criterion, criteria
 
 _ALL_SCOPES = (*SCOPES, "greedy")
@@ -86,7 +88,8 @@ def remove_channels(
     channels = Channels(model)
     indices = removable(model, channels, layers)
     groups = [channels.groups[index] for index in indices]
-    scores = score_groups(model, channels, chosen, data=data, seed=seed, chosen=indices)
+    with undisturbed(model), explained("Choosing channels", "Check that the data fit the model."):
+        scores = score_groups(model, channels, chosen, data=data, seed=seed, chosen=indices)
     kinds = [_kind(group) for group in groups]
     multiples = [multiple_of if _is_plain(group) else 1 for group in groups]
     units = [np.asarray(group.units) for group in groups]
@@ -98,12 +101,15 @@ def remove_channels(
     cost = cost_without(model, channels, indices, target)
     if scope == "greedy":
         loss = partial(Loss(model, data, "scope='greedy'").without, channels)
-        return channels.without(
-            choose_greedily(units, scores, fraction, multiples=multiples, cost=cost, loss=loss)
-        )
+        with undisturbed(model):
+            gone = choose_greedily(units, scores, fraction, multiples=multiples, cost=cost, loss=loss)
+        return channels.without(gone)
     if target == "channels":
+        sizes = [group.size for group in groups]
         if scope == "layer":
-            check_not_emptied([group.size for group in groups], [group.name for group in groups], fraction)
+            check_not_emptied(sizes, [group.name for group in groups], fraction)
+        elif round(fraction * sum(sizes)) > (most := sum(size - least_kept(size) for size in sizes)):
+            raise out_of_reach(fraction, 1 - most / sum(sizes))
         return channels.without(choice(fraction))
     return channels.without(choice(share_for(choice, fraction, cost)))
 
@@ -125,11 +131,11 @@ def _is_plain(group: ChannelGroup) -> bool:
 
 
 def _check(fraction: float, target: Any, scope: str, multiple_of: int) -> None:
-    if not 0.0 <= fraction < 1.0:
+    if not isinstance(fraction, int | float) or not 0.0 <= fraction < 1.0:
         raise OptionError(f"fraction must be at least 0 and below 1. Received: {fraction!r}.")
     if scope not in _ALL_SCOPES:
         raise OptionError(f"scope must be one of {', '.join(map(repr, _ALL_SCOPES))}. Received: {scope!r}.")
-    if not isinstance(multiple_of, int) or multiple_of < 1:
+    if not isinstance(multiple_of, int) or isinstance(multiple_of, bool) or multiple_of < 1:
         raise OptionError(f"multiple_of must be a whole number of at least 1. Received: {multiple_of!r}.")
     if not callable(target) and target not in TARGETS:
         raise OptionError(

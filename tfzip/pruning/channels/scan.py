@@ -1,19 +1,22 @@
 """How much of each group of channels a model can lose: accuracy against ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfzip.errors import ModelError, OptionError
+from tfzip.explained import explained
 from tfzip.graph.channels import Channels
 from tfzip.graph.walk import LayerSelection, check_built
 from tfzip.pruning.channels.batches import Batch, batches_of
+from tfzip.pruning.channels.decide import Scores
 from tfzip.pruning.channels.evidence import score_groups
 from tfzip.pruning.channels.removable import removable
 from tfzip.pruning.channels.scan_report import ChannelScan, ChannelScanRow
 from tfzip.pruning.channels.silence import silenced
+from tfzip.pruning.channels.undisturbed import undisturbed
 from tfzip.pruning.criteria import L1Criterion
 from tfzip.pruning.criteria.sensitivity import RATIOS, check_ratios
 
@@ -67,19 +70,31 @@ def channel_sensitivity(
     chosen = removable(model, channels, layers)
     scores = score_groups(model, channels, L1Criterion(), data=None, seed=0, chosen=chosen)
     shown = _Batches(batches)
-    before = _measured(model, shown)
+    with undisturbed(model), explained("The scan", "Check that the data fit the model and its loss."):
+        before = _measured(model, shown)
+        rows = _scanned(model, channels, zip(chosen, scores, strict=True), ratios, shown)
+    return ChannelScan(model.name, sum(len(_first(x)) for x, _ in batches), before, tuple(rows))
+
+
+def _scanned(
+    model: keras.Model,
+    channels: Channels,
+    scored: Iterable[tuple[int, Scores]],
+    ratios: Sequence[float],
+    shown: "_Batches",
+) -> list[ChannelScanRow]:
     rows = []
-    for index, score in zip(chosen, scores, strict=True):
+    for index, score in scored:
         group, order = channels.groups[index], np.argsort(score, kind="stable")
         for count in sorted({round(ratio * group.size) for ratio in ratios} - {0, group.size}):
             with silenced(channels, np.asarray(group.units)[order[:count]]):
                 rows.append(ChannelScanRow(group.name, group.size, count, _measured(model, shown)))
-    return ChannelScan(model.name, sum(len(_first(x)) for x, _ in batches), before, tuple(rows))
+    return rows
 
 
 def check_samples(samples: int) -> None:
     """Raises `OptionError` unless there is a row to measure on."""
-    if samples < 1:
+    if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
         raise OptionError(f"samples is at least 1. Received: {samples!r}.")
 
 
@@ -94,7 +109,13 @@ class _Batches(keras.utils.PyDataset):
         return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch:
-        return self._batches[index]
+        x, y = self._batches[index]
+        return _no_list(x), _no_list(y)
+
+
+def _no_list(structure: Any) -> Any:
+    """Returns a list of arrays, which Keras takes in `fit`, as the tuple that it takes in batches."""
+    return tuple(structure) if isinstance(structure, list) else structure
 
 
 def _measured(model: keras.Model, batches: _Batches) -> dict[str, float]:

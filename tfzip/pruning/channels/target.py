@@ -3,8 +3,10 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from tfzip.errors import OptionError
 from tfzip.graph.channels import Channels
@@ -32,12 +34,22 @@ def cost_without(
     """
     measure = _file_bytes if target == "bytes" else target
     if callable(measure):
-        return lambda removed: float(measure(channels.without(removed) if removed else model))
+        return lambda removed: _number(measure(channels.without(removed) if removed else model))
     if target == "channels":
         total = sum(channels.groups[index].size for index in chosen)
         return lambda removed: float(total - len(removed))
     counted = getattr(ChannelCost(channels), str(target))
     return lambda removed: float(counted(channels.kept(removed)))
+
+
+def _number(cost: Any) -> float:
+    try:
+        number = float(cost)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise OptionError(f"The function given as target= has to return a finite number. Received: {cost!r}.")
+    return number
 
 
 def share_for(choice: Callable[[float], Sequence[int]], fraction: float, cost: CostWithout) -> float:

@@ -16,6 +16,8 @@ RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 def check_ratios(ratios: Sequence[float]) -> None:
     """Raises `OptionError` unless ratios rise between 0 and 1."""
+    if not isinstance(ratios, Sequence) or not all(isinstance(one, int | float) for one in ratios):
+        raise OptionError(f"Ratios of a sensitivity are several numbers. Received: {ratios!r}.")
     if not ratios or list(ratios) != sorted(set(ratios)):
         raise OptionError(f"Ratios of a sensitivity have to rise. Received: {tuple(ratios)!r}.")
     if not 0.0 < ratios[0] <= ratios[-1] < 1.0:
@@ -39,8 +41,8 @@ class SensitivityCriterion(Criterion):
     needs: ClassVar[str] = "loss"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ratios", tuple(self.ratios))
         check_ratios(self.ratios)
+        object.__setattr__(self, "ratios", tuple(self.ratios))
 
     def score_channels(self, view: ChannelView) -> Scores:
         """Returns the rise of the loss up to each channel, which grows from one to the next."""

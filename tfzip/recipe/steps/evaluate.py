@@ -25,7 +25,7 @@ class EvaluateStep(Step):
 
     def run(self, work: Work) -> Outcome:
         """Predicts the split and scores it."""
-        from tfzip.recipe.training import explained
+        from tfzip.explained import explained
 
         x, y = getattr(work.data, f"x_{self.split}"), getattr(work.data, f"y_{self.split}")
         if y is None or len(y) == 0:
