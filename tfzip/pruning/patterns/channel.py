@@ -14,7 +14,7 @@ from tfzip.pruning.patterns.pattern import Mask, Pattern, lowest, patterns
 class ChannelPattern(Pattern):
     """Removes whole output channels of each kernel, which stay in place as zeros.
 
-    It shows while training what `tfzip.remove_channels` will take away, and lets the others make up for it.
+    A kernel is looked at by itself, not in its network; `tfzip.remove_channels` takes channels away.
     Channels are the last axis; of depthwise kernels with one result a channel, the last but one.
     """
 
