@@ -8,6 +8,7 @@ from keras import layers
 import tfzip
 from tests.graph.channel_zoo import built, examples
 from tfzip.errors import DataError, ModelError, OptionError, UnknownNameError
+from tfzip.pruning.channels.target import until_met
 from tfzip.pruning.criteria import criteria
 
 DATA_FREE = [name for name in criteria if not criteria.type_of(name).needs]
@@ -360,3 +361,17 @@ def test_unfit_options_and_data_are_one_line(options, error, words):
     with pytest.raises(error, match=words) as raised:
         tfzip.remove_channels(classifier(), **({"fraction": 0.5} | options))
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_cost_that_takes_long_is_met_by_one_that_does_not():
+    asked, sizes = [], {0: 100.0}
+
+    def choose(fraction):
+        asked.append(fraction)
+        sizes[len(asked)] = 100.0 * (1 - 0.9 * fraction)  # saves less than the cost it chooses by
+        return [0] * len(asked)
+
+    assert len(until_met(choose, 0.5, lambda removed: sizes[len(removed)])) == len(asked)
+    assert sizes[len(asked)] <= 50.0 < sizes[len(asked) - 1]
+    with pytest.raises(OptionError, match="cannot be met"):
+        until_met(choose, 0.95, lambda removed: sizes[len(removed)])

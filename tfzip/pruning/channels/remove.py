@@ -1,6 +1,6 @@
 """Channels that disappear."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,15 @@ from tfzip.pruning.channels.evidence import score_groups
 from tfzip.pruning.channels.greedy import choose_greedily
 from tfzip.pruning.channels.loss import Loss
 from tfzip.pruning.channels.removable import removable
-from tfzip.pruning.channels.target import TARGETS, Cost, cost_without, out_of_reach, share_for
+from tfzip.pruning.channels.target import (
+    TARGETS,
+    Cost,
+    cost_without,
+    file_bytes_without,
+    out_of_reach,
+    share_for,
+    until_met,
+)
 from tfzip.pruning.channels.undisturbed import undisturbed
 from tfzip.pruning.criteria import Criterion, criteria
 
@@ -51,8 +59,8 @@ def remove_channels(
             `"magnitude"`.
         target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"`, `"bytes"` (of the exported
             float32 file), or a function that returns the cost of a model, such as its latency or the size of
-            its int8 file. Files are written, and a function is called, about a dozen times. Defaults to
-            `"channels"`.
+            its int8 file, which is called about a dozen times, and in each greedy step for each layer.
+            Defaults to `"channels"`.
         scope: `"layer"` takes the same share from every group of channels, `"global"` ranks all channels
             together, `"isomorphic"` those of groups of the same structure. `"greedy"` removes in small steps,
             each from the group that raises the measured loss least; it needs data with targets and a compiled
@@ -98,20 +106,29 @@ def remove_channels(
         goes = choose_channels(scores, share, scope=scope, kinds=kinds, multiples=multiples)
         return [int(unit) for one, mask in zip(units, goes, strict=True) for unit in one[mask]]
 
-    cost = cost_without(model, channels, indices, target)
-    if scope == "greedy":
-        loss = partial(Loss(model, data, "scope='greedy'").without, channels)
-        with undisturbed(model):
-            gone = choose_greedily(units, scores, fraction, multiples=multiples, cost=cost, loss=loss)
-        return channels.without(gone)
-    if target == "channels":
-        sizes = [group.size for group in groups]
-        if scope == "layer":
-            check_not_emptied(sizes, [group.name for group in groups], fraction)
-        elif round(fraction * sum(sizes)) > (most := sum(size - least_kept(size) for size in sizes)):
-            raise out_of_reach(fraction, 1 - most / sum(sizes))
-        return channels.without(choice(fraction))
-    return channels.without(choice(share_for(choice, fraction, cost)))
+    def gone(fraction: float) -> list[int]:
+        if scope == "greedy":
+            loss = partial(Loss(model, data, "scope='greedy'").without, channels)
+            return choose_greedily(units, scores, fraction, multiples=multiples, cost=cost, loss=loss)
+        if target == "channels":
+            _check_left(groups, scope, fraction)
+            return choice(fraction)
+        return choice(share_for(choice, fraction, cost))
+
+    with undisturbed(model):
+        cost = cost_without(model, channels, indices, target)
+        if target == "bytes":
+            return channels.without(until_met(gone, fraction, file_bytes_without(model, channels)))
+        return channels.without(gone(fraction))
+
+
+def _check_left(groups: Sequence[ChannelGroup], scope: str, fraction: float) -> None:
+    """Raises `OptionError` if a share of the channels is more than may go."""
+    sizes = [group.size for group in groups]
+    if scope == "layer":
+        check_not_emptied(sizes, [group.name for group in groups], fraction)
+    elif round(fraction * sum(sizes)) > (most := sum(size - least_kept(size) for size in sizes)):
+        raise out_of_reach(fraction, 1 - most / sum(sizes))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ TARGETS = ("channels", "macs", "parameters", "bytes")
 _EXPORT = "tfzip.conversion.export:export"  # conversion is above this package
 _STEPS = 12  # of the search for the share of channels that meets a target
 _MOST = 0.98
+_ENOUGH = 1e-3  # more than is missing, so that a choice by another cost comes to an end
 
 
 def cost_without(
@@ -30,15 +31,15 @@ def cost_without(
         model: The model.
         channels: Of the model.
         chosen: Places, in `channels.groups`, of the groups that count as channels.
-        target: One of `TARGETS`, or a function from a model to its cost.
+        target: One of `TARGETS`, or a function from a model to its cost. For `"bytes"` parameters stand in,
+            with which `until_met` comes to the size of the file.
     """
-    measure = _file_bytes if target == "bytes" else target
-    if callable(measure):
-        return lambda removed: _number(measure(channels.without(removed) if removed else model))
+    if callable(target):
+        return lambda removed: _number(target(channels.without(removed) if removed else model))
     if target == "channels":
         total = sum(channels.groups[index].size for index in chosen)
         return lambda removed: float(total - len(removed))
-    counted = getattr(ChannelCost(channels), str(target))
+    counted = getattr(ChannelCost(channels), "parameters" if target == "bytes" else target)
     return lambda removed: float(counted(channels.kept(removed)))
 
 
@@ -78,7 +79,33 @@ def out_of_reach(fraction: float, left: float) -> OptionError:
     )
 
 
-def _file_bytes(model: keras.Model) -> float:
-    """Returns the size of a model's float32 file."""
-    with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
-        return float(resolve(_EXPORT)(model, Path(folder) / "model.tflite").size_bytes)
+def until_met(choose: Callable[[float], list[int]], fraction: float, cost: CostWithout) -> list[int]:
+    """Returns a choice by one cost that takes a fraction of another away, which takes longer to tell.
+
+    Args:
+        choose: Returns channels that take a fraction of the first cost away.
+        fraction: Of the second.
+        cost: The second.
+
+    Raises:
+        OptionError: No choice does.
+    """
+    before = cost(())
+    asked, removed = fraction, choose(fraction)
+    while (over := cost(removed) / before - (1.0 - fraction)) > 0.0:
+        asked += over + _ENOUGH
+        if asked >= 1.0:
+            raise out_of_reach(fraction, over + 1.0 - fraction)
+        removed = choose(asked)
+    return removed
+
+
+def file_bytes_without(model: keras.Model, channels: Channels) -> CostWithout:
+    """Returns the function that tells the size of the float32 file without some channels."""
+
+    def size_bytes(removed: Sequence[int]) -> float:
+        with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
+            small = channels.without(removed) if removed else model
+            return float(resolve(_EXPORT)(small, Path(folder) / "model.tflite").size_bytes)
+
+    return size_bytes
