@@ -135,8 +135,15 @@ def test_widths_are_multiples():
 
 
 def test_a_layer_narrower_than_the_multiple_stays():
-    small = tfzip.remove_channels(classifier(width=6), 0.5, multiple_of=8)
-    assert small.get_layer("first").filters == 6
+    inputs = keras.Input((8,))
+    hidden = layers.Dense(16, name="wide")(layers.Dense(6, name="narrow")(inputs))
+    small = tfzip.remove_channels(keras.Model(inputs, layers.Dense(2)(hidden)), 0.5, multiple_of=8)
+    assert [small.get_layer(name).units for name in ("narrow", "wide")] == [6, 8]
+
+
+def test_a_multiple_that_leaves_everything_is_said():
+    with pytest.raises(OptionError, match="multiple_of=8 leaves all layers .* the widest with 6 channels"):
+        tfzip.remove_channels(classifier(width=6), 0.5, multiple_of=8)
 
 
 @pytest.mark.parametrize("target", ["macs", "parameters"])

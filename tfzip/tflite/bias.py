@@ -47,7 +47,9 @@ def _factor(graph: FileGraph, subgraph: Subgraph, operator: Operator) -> float:
     if operator.name not in _WITH_BIAS or len(operator.inputs) <= _BIAS or operator.inputs[_BIAS] < 0:
         return 1.0
     given, weights, bias = (subgraph.tensors[operator.inputs[place]] for place in (_INPUT, _WEIGHTS, _BIAS))
-    if not (given.scales and weights.scales and bias.scales and bias.is_constant):
+    if not (
+        given.scales and weights.scales and bias.scales and bias.is_constant
+    ) or not bias.dtype.startswith("int"):
         return 1.0
     meant, taken = np.asarray(bias.scales), given.scales[0] * np.asarray(weights.scales)
     if not {meant.size, taken.size} <= {1, bias.num_elements}:

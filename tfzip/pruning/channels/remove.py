@@ -112,7 +112,14 @@ def remove_channels(
             return choose_greedily(units, scores, fraction, multiples=multiples, cost=cost, loss=loss)
         if target == "channels":
             _check_left(groups, scope, fraction)
-            return choice(fraction)
+            goes = choice(fraction)
+            if not goes and multiple_of > 1 and fraction > 0.0:
+                raise OptionError(
+                    f"multiple_of={multiple_of} leaves all layers as wide as they are, the widest with"
+                    f" {max(group.size for group in groups)} channels. Use a smaller multiple or a larger"
+                    " fraction."
+                )
+            return goes
         return choice(share_for(choice, fraction, cost))
 
     with undisturbed(model):
