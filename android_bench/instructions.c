@@ -168,6 +168,7 @@ static FILE *out;
 static counts begin;
 static counts *readings;
 static size_t num_readings, room;
+static uint64_t first_reading;
 static bool inside;
 
 static void on_block(plugin_id id, void *block) {
@@ -197,7 +198,7 @@ static void write_run(uint64_t index) {
     counts end = now();
     fprintf(out, "{\"run\": %" PRIu64 ", \"counts\": ", index);
     print_since_begin(&end);
-    fputs(", \"readings\": [", out);
+    fprintf(out, ", \"first_reading\": %" PRIu64 ", \"readings\": [", first_reading);
     for (size_t i = 0; i < num_readings; ++i) {
         if (i) fputs(", ", out);
         print_since_begin(&readings[i]);
@@ -206,7 +207,8 @@ static void write_run(uint64_t index) {
     fflush(out);
 }
 
-static void on_reading(void) {
+static void on_reading(uint64_t index) {
+    if (num_readings == 0) first_reading = index;
     if (num_readings == room && room < MOST_READINGS) {
         size_t more = room ? 2 * room : 256;
         counts *moved = realloc(readings, more * sizeof *readings);
@@ -226,7 +228,7 @@ static void on_syscall(plugin_id id, unsigned cpu, int64_t number, uint64_t what
         inside = true;
         begin = now();
     } else if (what == MARK_CLOCK && inside) {
-        on_reading();
+        on_reading(index);
     } else if (what == MARK_END && inside) {
         write_run(index);
         inside = false;

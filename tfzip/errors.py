@@ -55,6 +55,14 @@ class SandboxError(TfzipError, RuntimeError):
         self.detail = detail
 
 
+class DeviceError(TfzipError, RuntimeError):
+    """A device is not there, refused, went away or did not finish; `detail` holds the end of what it said."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
 class MissingDependencyError(TfzipError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -31,6 +31,14 @@ def written_beside(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def cache_folder(name: str) -> Path:
+    """Returns a folder for what can be made again: under `$XDG_CACHE_HOME/tfzip` or `~/.cache/tfzip`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(root) / "tfzip" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def check_target(path: str | os.PathLike[str]) -> Path:
     """Returns the target's path, or raises `OptionError` when no file can be written there."""
     target = Path(path)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tfzip.bench import BenchPlan
-from tfzip.bench.devices import Device, HostDevice, Launch, Opening, devices, host
+from tfzip.bench.devices import HostDevice, Launch, Opening, TimedDevice, devices, host
 from tfzip.bench.plan import Workload
 from tfzip.bench.worker import WarmUp
 from tfzip.errors import FileFormatError, MissingDependencyError, SandboxError, UnknownNameError
 
 
 @dataclass(frozen=True)
-class RecordingDevice(Device):
+class RecordingDevice(TimedDevice):
     """Notes everything it is asked to do; a run of file X takes as many ms as X has letters."""
 
     log: list = field(default_factory=list)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tfzip.artifact import sha256_of
-from tfzip.bench.devices import Device, Measurement, devices
+from tfzip.bench.arm_cost import InstructionReport, instruction_report
+from tfzip.bench.devices import Device, Measurement, devices, find_device
 from tfzip.bench.devices.device import Progress
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.report import BenchmarkReport, LatencyReport, LaunchReport, Verdict
@@ -52,7 +53,8 @@ def benchmark(
 
     Args:
         files: An artifact or path, or several; the first is the baseline of the verdicts.
-        device: Name of a device, a mapping with `name` and fields, or a device. Defaults to `"host"`.
+        device: Name of a device, alone or as `"qemu:cortex-a53"`, a mapping with `name` and fields, or a
+            device. Defaults to `"host"`.
         data: Real inputs: an array, a tuple of arrays, a dict of arrays by input name, or the name of a data
             set. Defaults to seeded random numbers in each input's range.
         progress: Called with (done, total, what) before each step. Defaults to none.
@@ -75,24 +77,29 @@ def benchmark(
         )
     for path in paths:
         read(path)  # most damage is found here, in a millisecond
-    where = devices.get(device)
+    where = find_device(device)
     config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)
     latencies: list[LatencyReport] = []
     verdicts: list[Verdict] = []
+    counted: list[InstructionReport] = []
     for index, threads in enumerate(plan.threads):
         workloads = [Workload(path, threads, rows) for path in paths]
         part = _part_of(progress, index, len(plan.threads))
         measured = where.measure(workloads, plan, part)
-        latencies += [_latency(w, m, plan) for w, m in zip(workloads, measured, strict=True)]
-        verdicts += _verdicts(workloads, measured)
+        pairs = list(zip(workloads, measured, strict=True))
+        latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
+        counted += [instruction_report(w, one, environment["cpu"]) for w, one in pairs if one.counted]
+        if latencies:
+            verdicts += _verdicts(workloads, measured)
     return BenchmarkReport(
         config,
         environment,
         plan,
         tuple(latencies),
         tuple(verdicts),
-        _notes(environment, plan),
+        _notes(environment, plan) if latencies else (),
+        tuple(counted),
     )
 
 

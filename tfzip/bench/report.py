@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfzip.bench.arm_cost import InstructionReport
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
 from tfzip.files import check_target, written_beside
 from tfzip.units import format_bytes, format_ms
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class BenchmarkReport:
         plan: How it was measured.
         latencies: A report for each number of threads and file, in that order.
         verdicts: Each file against the first, for each number of threads.
+        instructions: A report for each file, where instructions are counted instead of time.
         notes: What a reader should know of the environment, in sentences.
     """
 
@@ -141,6 +143,7 @@ class BenchmarkReport:
     latencies: tuple[LatencyReport, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    instructions: tuple[InstructionReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values; `tfzip/bench/schema.json` describes them."""
@@ -165,7 +168,13 @@ class BenchmarkReport:
         return target
 
     def __str__(self) -> str:
-        lines: Sequence[object] = (*self.latencies, *self.verdicts, *self.notes, *self.disturbances())
+        lines: Sequence[object] = (
+            *self.latencies,
+            *self.instructions,
+            *self.verdicts,
+            *self.notes,
+            *self.disturbances(),
+        )
         return "\n".join(map(str, lines))
 
     def disturbances(self) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfzip.bench.agreement import Reference
 from tfzip.bench.inputs import Feed, random_feed, real_feeds
 from tfzip.bench.statistics import is_steady
 from tfzip.errors import OptionError
@@ -138,6 +139,13 @@ def peak_memory(path: str, *, runtime: str, threads: int, seed: int, data: Any =
     for _ in range(_MEMORY_RUNS):
         session.invoke()
     return max(0, _peak() - baseline)
+
+
+def reference(path: str, *, runtime: str, seed: int, data: Any = None) -> Reference:
+    """Returns what a file is fed on another machine, and what it computes from that here."""
+    session = open_session(path, runtime=runtime)
+    feeds = _feeds(session, seed, data)
+    return Reference(feeds, [session.run(feed) for feed in feeds])
 
 
 def _timed(session: Session, runs: int) -> list[float]:

@@ -1,6 +1,7 @@
 """`tfzip bench`: files are measured in turns in child processes; a table and verdicts are printed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from tfzip.tables import table
 from tfzip.units import format_bytes
 
 if TYPE_CHECKING:
-    from tfzip.bench import BenchmarkReport, LatencyReport
+    from tfzip.bench import BenchmarkReport, InstructionReport, LatencyReport
 
 
 @click.command()
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--launches", type=int, default=5, show_default=True, help="Fresh processes per file.")
 @click.option("--data", help="Real inputs: .npz, keras:NAME, sklearn:digits, ...  [default: random]")
 @click.option("--runtime", help="litert, tflite_runtime or tf_lite.  [default: the first installed]")
-@click.option("--device", default="host", show_default=True, help="Where to measure.")
+@click.option("--device", default="host", show_default=True, help="Where: host, qemu:cortex-a53, ...")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of inputs, order and bootstrap.")
 @click.option(
     "--timeout", "timeout_s", type=float, default=60, show_default=True, help="Seconds to open a file."
@@ -100,7 +101,10 @@ def _print(report: "BenchmarkReport") -> None:
     facts = report.environment
     console.print(f"{facts['cpu']}, {facts['cores']} cores, {facts['runtime']} {facts['runtime_version']}")
     for title, columns in (("Latency in ms", _LATENCY), ("Start in ms, peak memory", _START)):
-        console.print(_table(report, title, columns))
+        if report.latencies:
+            console.print(_table(report.latencies, title, columns))
+    if report.instructions:
+        _print_instructions(console, report.instructions)
     for sentence in (*report.verdicts, *report.notes, *report.disturbances()):
         console.print(str(sentence), soft_wrap=True, markup=False)
 
@@ -126,9 +130,52 @@ _START: dict[str, Callable[["LatencyReport"], str]] = {
 }
 
 
-def _table(report: "BenchmarkReport", title: str, columns: Mapping[str, Callable[..., str]]) -> Any:
-    headings = ("file", ">threads", *(f">{column}" for column in columns))
-    rows = [(r.file, str(r.threads), *(show(r) for show in columns.values())) for r in report.latencies]
+_CLASSES = ("fmla", "smlal", "sdot", "smmla", "simd", "load", "store", "branch", "scalar")
+_COUNTED: dict[str, Callable[["InstructionReport"], str]] = {
+    "heap": lambda r: format_bytes(r.heap_bytes),
+    "file size": lambda r: format_bytes(r.size_bytes),
+    "outputs differ from the host's by": lambda r: (
+        "nothing" if r.agreement.identical else f"{r.agreement.largest:.1g}"
+    ),
+}
+
+
+def _print_instructions(console: Any, reports: Sequence["InstructionReport"]) -> None:
+    used = [name for name in _CLASSES if any(getattr(one.instructions, name) for one in reports)]
+    columns: dict[str, Callable[[InstructionReport], str]] = {
+        name: partial(_of_class, name=name) for name in ("total", *used)
+    }
+    console.print(_table(reports, "Instructions per inference, in millions", columns))
+    console.print(_table(reports, "Memory and outputs", _COUNTED))
+    for one in reports:
+        console.print(_operations(one))
+
+
+def _of_class(report: "InstructionReport", name: str) -> str:
+    return _millions(getattr(report.instructions, name))
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g}" if count else "-"
+
+
+def _operations(report: "InstructionReport") -> Any:
+    total = report.instructions.total
+    counts = [
+        (one.name, "XNNPACK" if one.delegated else "LiteRT", one.instructions.total)
+        for one in report.operations
+    ]
+    counts.append(("between operations", "LiteRT", total - sum(count for _, _, count in counts)))
+    rows = [(name, by, _millions(count), f"{count / total:.1%}") for name, by, count in counts]
+    return table(("operation", "by", ">millions", ">share"), rows, title=f"Operations of {report.file}")
+
+
+def _table(reports: Sequence[Any], title: str, columns: Mapping[str, Callable[..., str]]) -> Any:
+    threads = ("threads",) if hasattr(reports[0], "threads") else ()
+    headings = ("file", *(f">{name}" for name in (*threads, *columns)))
+    rows = [
+        (r.file, *(str(r.threads) for _ in threads), *(show(r) for show in columns.values())) for r in reports
+    ]
     made = table(headings, rows, folding=("file",), title=title)
     made.columns[0].min_width = 12
     return made

@@ -1,6 +1,18 @@
 """Where files are measured: one device per file, behind one interface."""
 
-from tfzip.bench.devices.device import Device, Launch, Measurement, Opening, devices
+from tfzip.bench.devices.device import Device, Measurement, Opening, devices, find_device
 from tfzip.bench.devices.host import HostDevice
+from tfzip.bench.devices.qemu import QemuDevice
+from tfzip.bench.devices.timed import Launch, TimedDevice
 
-__all__ = ["Device", "HostDevice", "Launch", "Measurement", "Opening", "devices"]
+__all__ = [
+    "Device",
+    "HostDevice",
+    "Launch",
+    "Measurement",
+    "Opening",
+    "QemuDevice",
+    "TimedDevice",
+    "devices",
+    "find_device",
+]

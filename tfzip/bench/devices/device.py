@@ -1,16 +1,16 @@
-"""What every device is: launches of files, and the order in which their blocks take turns."""
+"""What every device is: a machine that measures files, found by its name."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-import numpy as np
-
+from tfzip.bench.agreement import Agreement
+from tfzip.bench.native.instructions import Counted
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
+from tfzip.errors import OptionError
 from tfzip.registry import Registry
 
 Progress = Callable[[int, int, str], None]
@@ -33,34 +33,6 @@ class Opening:
     first_inference_ms: float
 
 
-class Launch(ABC):
-    """A file that is open in a fresh process on a device; a context manager that ends the process.
-
-    Attributes:
-        opening: What it took to open it.
-    """
-
-    opening: Opening
-
-    @abstractmethod
-    def warm_up(self) -> WarmUp:
-        """Runs until steady, or as long as the plan allows."""
-
-    @abstractmethod
-    def time_block(self, runs: int, index: int) -> Samples:
-        """Returns the milliseconds of `runs` consecutive runs, shape (runs,); `index` counts the blocks."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Ends the process."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 @dataclass
 class Measurement:
     """What was measured of one workload.
@@ -69,13 +41,17 @@ class Measurement:
         peak_memory_bytes: Peak of a process of its own over its baseline.
         openings: One for each launch.
         warm_ups: One for each launch.
-        samples: Milliseconds, nested as launches of blocks of runs.
+        samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
+        counted: Instructions, where they are counted.
+        agreement: How the outputs differ from those of the host; None on the host itself.
     """
 
     peak_memory_bytes: int
     openings: list[Opening] = field(default_factory=list)
     warm_ups: list[WarmUp] = field(default_factory=list)
     samples: list[list[Samples]] = field(default_factory=list)
+    counted: Counted | None = None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
@@ -94,20 +70,10 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
-        """Returns the peak memory of running the workload, measured in a process of its own."""
-
-    @abstractmethod
-    def launch(self, workload: Workload, plan: BenchPlan) -> Launch:
-        """Opens the workload in a fresh process."""
-
     def measure(
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None = None
     ) -> list[Measurement]:
-        """Measures workloads in turns.
-
-        In a launch every workload is opened in a process of its own and warmed up, in a random order. Then
-        each runs a block in that order, then in the reverse order, and so on: A B B A.
+        """Measures workloads.
 
         Args:
             workloads: What to run.
@@ -121,45 +87,42 @@ class Device(ABC):
             TfzipError: A workload cannot be run; the others' results are lost, since they were paired with
                 it.
         """
-        tick = _Ticker(progress, len(workloads) * (1 + plan.launches * (1 + plan.blocks)))
-        results = []
-        for workload in workloads:  # first, so that a file that cannot run is found before time is spent
-            tick(f"memory of {workload.path.name}")
-            results.append(Measurement(self.peak_memory_bytes(workload, plan)))
-        for number in range(plan.launches):
-            order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
-            self._measure_launch([(workloads[i], results[i]) for i in order], plan, tick)
-        return results
-
-    def _measure_launch(
-        self, pairs: Sequence[tuple[Workload, Measurement]], plan: BenchPlan, tick: "_Ticker"
-    ) -> None:
-        with ExitStack() as stack:
-            turns = []
-            for workload, result in pairs:
-                tick(f"opening {workload.path.name}")
-                launch = stack.enter_context(self.launch(workload, plan))
-                warm_up = launch.warm_up()
-                result.openings.append(launch.opening)
-                result.warm_ups.append(warm_up)
-                result.samples.append([])
-                turns.append((launch, plan.runs_per_block(warm_up.run_ms), result.samples[-1], workload))
-            for index in range(plan.blocks):
-                for launch, runs, blocks, workload in turns if index % 2 == 0 else reversed(turns):
-                    tick(f"timing {workload.path.name}")
-                    blocks.append(launch.time_block(runs, index))
 
 
-class _Ticker:
+class Ticker:
+    """Counts steps for a progress.
+
+    Args:
+        progress: What is called before each step, or None.
+        total: Steps in all.
+    """
+
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress
         self._total = total
         self._done = 0
 
     def __call__(self, what: str) -> None:
+        """Tells of the next step."""
         if self._progress is not None:
             self._progress(self._done, self._total, what)
         self._done += 1
 
 
 devices: Registry[Device] = Registry("Device")
+
+
+def find_device(spec: str | Mapping[str, Any] | Device) -> Device:
+    """Returns a device from its name, `name:value` for its first field, a mapping, or as it is.
+
+    Raises:
+        UnknownNameError: The name is not registered.
+        OptionError: The device has no such field, or its value is out of range.
+    """
+    if not isinstance(spec, str) or ":" not in spec:
+        return devices.get(spec)
+    name, _, value = spec.partition(":")
+    known = fields(devices.type_of(name))
+    if not known or known[0].type not in ("str", str):
+        raise OptionError(f"Device {name!r} takes nothing after a colon. Received: {spec!r}.")
+    return devices.get({"name": name, known[0].name: value})

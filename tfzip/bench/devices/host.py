@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfzip.bench.devices.device import Device, Launch, Opening, devices
+from tfzip.bench.devices.device import Opening, devices
 from tfzip.bench.devices.machine import describe_machine, physical_memory_bytes
+from tfzip.bench.devices.timed import Launch, TimedDevice
 from tfzip.bench.plan import BenchPlan, Workload
+from tfzip.bench.reference import chosen_runtime
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import Timing, WarmUp
-from tfzip.errors import MissingDependencyError, SandboxError
-from tfzip.runtime.runtimes import Runtime, runtimes
-from tfzip.runtime.session import first_installed
+from tfzip.errors import SandboxError
+from tfzip.runtime.runtimes import runtimes
 from tfzip.sandbox import Sandbox
 
 _WORKER = "tfzip.bench.worker"
@@ -24,7 +25,7 @@ _PATIENCE = 20.0
 
 @devices.register
 @dataclass(frozen=True)
-class HostDevice(Device):
+class HostDevice(TimedDevice):
     """Measures on this machine.
 
     Attributes:
@@ -36,7 +37,7 @@ class HostDevice(Device):
 
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:
         """Describes this machine and the runtime that the plan chooses."""
-        runtime = _runtime(plan)
+        runtime = chosen_runtime(plan)
         facts = {"runtime": runtimes.name_of(runtime), "runtime_version": runtime.version()}
         return {**describe_machine(), **facts}
 
@@ -101,21 +102,11 @@ class HostLaunch(Launch):
 def _options(workload: Workload, plan: BenchPlan) -> dict[str, Any]:
     return {
         "path": os.fspath(workload.path),
-        "runtime": runtimes.name_of(_runtime(plan)),
+        "runtime": runtimes.name_of(chosen_runtime(plan)),
         "threads": workload.threads,
         "seed": plan.seed,
         "data": workload.data,
     }
-
-
-def _runtime(plan: BenchPlan) -> Runtime:
-    runtime = first_installed() if plan.runtime is None else runtimes.get(plan.runtime)
-    if runtime.version() is None:
-        raise MissingDependencyError(
-            f"The runtime {plan.runtime!r} needs {runtime.package}, which is not installed."
-            f" Install it with `pip install {runtime.package}`."
-        )
-    return runtime
 
 
 def _call(child: Sandbox, workload: Workload, target: str, *args: Any, **options: Any) -> Any:

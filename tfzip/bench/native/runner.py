@@ -1,0 +1,171 @@
+"""A process of the native runner, wherever it runs: events with deadlines, errors with their class."""
+
+import json
+import queue
+import shlex
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tfzip.errors import DataError, DeviceError, FileFormatError, MissingDependencyError, OptionError
+
+PROTOCOL = 1
+_KEPT_LINES = 20
+_END = "end"
+_ERRORS: dict[int, type[Exception]] = {
+    1: OptionError,
+    2: MissingDependencyError,
+    3: FileFormatError,
+    4: DataError,
+}
+
+
+@dataclass(frozen=True)
+class RunnerCall:
+    """How the runner is called.
+
+    Attributes:
+        runner: Its path there.
+        library: Path of libLiteRt.so there.
+        model: Path of the file there.
+        options: Further options by name; True for flags, None for what is left out.
+    """
+
+    runner: str
+    library: str
+    model: str
+    options: Mapping[str, Any]
+
+    def words(self) -> list[str]:
+        """Returns the command as words."""
+        words = [self.runner, "--library", self.library, "--model", self.model]
+        for name, value in self.options.items():
+            if value is not None and value is not False:
+                words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        return words
+
+    def line(self) -> str:
+        """Returns the command as a line for a shell."""
+        return shlex.join(self.words())
+
+
+class RunnerProcess:
+    """A runner that was started; a context manager that ends it.
+
+    Args:
+        process: With pipes for all three streams, in text.
+        place: What errors name, such as `"android:SERIAL"`.
+        model: The file that is measured, as the user calls it.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]", place: str, model: str) -> None:
+        self._process = process
+        self._place = place
+        self._model = model
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._said: deque[str] = deque(maxlen=_KEPT_LINES)
+        for target in (self._read, self._listen):
+            threading.Thread(target=target, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def send(self, command: str) -> None:
+        """Writes one line to the runner."""
+        stream = self._process.stdin
+        if stream is not None:
+            with suppress(OSError, ValueError):  # what the runner said before it went is read by `event`
+                stream.write(command + "\n")
+                stream.flush()
+
+    def event(self, name: str, timeout_s: float) -> dict[str, Any]:
+        """Waits for an event and returns it; others that come before it are passed over.
+
+        Raises:
+            DeviceError: It does not come in time, the link broke, or the runner was ended.
+            TfzipError: The runner says what is wrong with the file, the inputs or an option.
+        """
+        while True:
+            try:
+                line = self._lines.get(timeout=timeout_s)
+            except queue.Empty:
+                self.close()
+                raise DeviceError(
+                    f"{self._model} on {self._place}: nothing came for {timeout_s:g} s. The device or the"
+                    " link hangs, or the file is slow; give more time with --timeout.",
+                    self.said,
+                ) from None
+            if line is None:
+                raise self._broken()
+            found = _parsed(line)
+            if found is None:
+                self._said.append(line)
+            elif found["event"] == name:
+                return found
+            elif found["event"] == _END:
+                raise self._ended(found)
+
+    def finish(self, timeout_s: float) -> None:
+        """Ends the runner's input and waits for its end marker."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self.event(_END, timeout_s)
+
+    @property
+    def said(self) -> str:
+        """The end of what the runner and the link said."""
+        return "\n".join(self._said)
+
+    def close(self) -> None:
+        """Ends the process at once if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with suppress(OSError):  # what was written last had nowhere to go
+                    stream.close()
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        with suppress(ValueError):  # closed meanwhile
+            for line in stream or ():
+                self._lines.put(line.rstrip("\r\n"))
+        self._lines.put(None)
+
+    def _listen(self) -> None:
+        with suppress(ValueError):
+            for line in self._process.stderr or ():
+                self._said.append(line.rstrip("\r\n"))
+
+    def _broken(self) -> DeviceError:
+        status = self._process.wait()
+        last = f" It last said: {self._said[-1]}" if self._said else ""
+        return DeviceError(
+            f"{self._model} on {self._place}: the runner went away without its end marker (status {status})."
+            f" The link broke or the runner was ended; nothing of this launch is used.{last}",
+            self.said,
+        )
+
+    def _ended(self, event: Mapping[str, Any]) -> Exception:
+        status, message = int(event.get("status", 0)), str(event.get("message", ""))
+        kind = _ERRORS.get(status, DeviceError)
+        return kind(f"{self._model} on {self._place}: {message or f'the runner ended with status {status}.'}")
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """Returns the event of a line, or None for a line that is none, such as a message of the device."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
