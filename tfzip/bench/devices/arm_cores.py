@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+EMULATOR = "qemu-aarch64"
+SYSROOT = Path("/usr/aarch64-linux-gnu")
+"""Where Debian and Ubuntu put libraries for AArch64."""
 _ARM = 0x41
 
 

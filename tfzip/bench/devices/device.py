@@ -55,8 +55,28 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A device that could be used from here.
+
+    Attributes:
+        spec: What `device=` and `--device` take.
+        state: `"ready"`, or why it is not.
+        what: What it is, or the remedy.
+    """
+
+    spec: str
+    state: str
+    what: str
+
+
+@dataclass(frozen=True)
 class Device(ABC):
     """A machine that runs files."""
+
+    @classmethod
+    @abstractmethod
+    def found_here(cls) -> list[Found]:
+        """Returns what of this kind can be reached from this machine, and what is missing."""
 
     @abstractmethod
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:

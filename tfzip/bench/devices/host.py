@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfzip.bench.devices.device import Opening, devices
+from tfzip.bench.devices.device import Found, Opening, devices
 from tfzip.bench.devices.machine import describe_machine, physical_memory_bytes
 from tfzip.bench.devices.timed import Launch, TimedDevice
 from tfzip.bench.plan import BenchPlan, Workload
@@ -34,6 +34,11 @@ class HostDevice(TimedDevice):
     """
 
     memory_bytes: int | None = None
+
+    @classmethod
+    def found_here(cls) -> list[Found]:
+        """Returns this machine."""
+        return [Found("host", "ready", str(describe_machine()["cpu"]))]
 
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:
         """Describes this machine and the runtime that the plan chooses."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tfzip.bench.agreement import Agreement, Reference, agreement
-from tfzip.bench.devices.arm_cores import CORES, write_root
-from tfzip.bench.devices.device import Device, Measurement, Progress, Ticker, devices
+from tfzip.bench.devices.arm_cores import CORES, EMULATOR, SYSROOT, write_root
+from tfzip.bench.devices.device import Device, Found, Measurement, Progress, Ticker, devices
 from tfzip.bench.devices.machine import describe_machine
+from tfzip.bench.devices.setup import install_command, missing
 from tfzip.bench.native.instructions import Counted, parse_counts
 from tfzip.bench.native.library import library_for, library_version
 from tfzip.bench.native.runner import RunnerCall, RunnerProcess
@@ -21,8 +22,6 @@ from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.reference import reference_of
 from tfzip.errors import MissingDependencyError, OptionError, UnknownNameError
 
-EMULATOR = "qemu-aarch64"
-SYSROOT = Path("/usr/aarch64-linux-gnu")
 _NEEDED = ("lib/ld-linux-aarch64.so.1", "lib/libstdc++.so.6")
 _RUNS = 3
 _PATIENCE = 20.0  # emulation takes hundreds of times as long as a machine of today
@@ -50,6 +49,13 @@ class QemuDevice(Device):
     def __post_init__(self) -> None:
         if self.core not in CORES:
             raise UnknownNameError("core", self.core, CORES)
+
+    @classmethod
+    def found_here(cls) -> list[Found]:
+        """Returns the cores that can be emulated."""
+        if needs := missing("qemu"):
+            return [Found("qemu:CORE", "not set up", f"{install_command(needs)}; tfzip devices setup qemu")]
+        return [Found(f"qemu:{core}", "ready", "counts instructions") for core in CORES]
 
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:
         """Describes the core that is shown and what emulates it."""

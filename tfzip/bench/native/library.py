@@ -50,13 +50,13 @@ def library_for(architecture: str) -> Path:
     if not path.exists():
         raise MissingDependencyError(
             f"LiteRT {library_version()} for {architecture} is not here yet."
-            f" Fetch it once with `tfzip devices setup {architecture}`."
+            f" Fetch it once with `tfzip devices setup qemu`, or `android` or `ssh` for those."
         )
     digest = sha256_of(path)
     if digest != _expected(architecture, path):
         raise DeviceError(
-            f"{path} is not what was fetched (sha256 {digest[:12]}...). Delete it and run"
-            f" `tfzip devices setup {architecture}`."
+            f"{path} is not what was fetched (sha256 {digest[:12]}...). Delete it and set"
+            " the device up again with `tfzip devices setup`."
         )
     return path
 

@@ -1,0 +1,98 @@
+"""What devices need on this machine: says what is missing, and fetches and builds what may be."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfzip.bench.devices.arm_cores import EMULATOR, SYSROOT
+from tfzip.bench.native.library import fetch_library
+from tfzip.bench.native.toolchain import counter, has_compiler, runner_for
+from tfzip.errors import MissingDependencyError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program or library of the system.
+
+    Attributes:
+        what: In words.
+        package: Of Debian and Ubuntu.
+        is_there: Tells whether it is.
+    """
+
+    what: str
+    package: str
+    is_there: Callable[[], bool]
+
+
+def _program(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name) is not None
+
+
+def _library(name: str) -> Callable[[], bool]:
+    return lambda: (Path(SYSROOT) / "lib" / name).exists()
+
+
+_COMPILER = Need("a C++ compiler for AArch64", "g++-aarch64-linux-gnu", lambda: has_compiler("linux-aarch64"))
+_LIBRARIES = (
+    Need("the C library for AArch64", "libc6-dev-arm64-cross", _library("ld-linux-aarch64.so.1")),
+    Need("the C++ library for AArch64", "libstdc++6-arm64-cross", _library("libstdc++.so.6")),
+)
+_NEEDS: dict[str, tuple[Need, ...]] = {
+    "qemu": (
+        Need(EMULATOR, "qemu-user", _program(EMULATOR)),
+        Need("a C compiler", "gcc", lambda: any(map(shutil.which, ("gcc", "cc", "clang")))),
+        _COMPILER,
+        *_LIBRARIES,
+    ),
+    "android": (
+        Need("adb", "adb", lambda: bool(shutil.which("adb") or importlib.util.find_spec("adbutils"))),
+        _COMPILER,
+        *_LIBRARIES,
+    ),
+    "ssh": (Need("ssh", "openssh-client", _program("ssh")), _COMPILER),
+}
+NAMES = tuple(sorted(_NEEDS))
+
+
+def missing(name: str) -> tuple[Need, ...]:
+    """Returns what of the system a device lacks here.
+
+    Raises:
+        UnknownNameError: There is nothing to set up under that name.
+    """
+    if name not in _NEEDS:
+        raise UnknownNameError("device to set up", name, NAMES)
+    return tuple(need for need in _NEEDS[name] if not need.is_there())
+
+
+def set_up(name: str, say: Callable[[str], None]) -> None:
+    """Builds and fetches what a device needs.
+
+    Args:
+        name: `"qemu"`, `"android"` or `"ssh"`.
+        say: Called with a line for each thing that is ready.
+
+    Raises:
+        MissingDependencyError: Packages of the system are missing; the message has the command.
+        DeviceError: The library cannot be fetched.
+    """
+    if lacking := missing(name):
+        raise MissingDependencyError(f"{_listed(lacking)} missing. Install with: {install_command(lacking)}")
+    say(f"runner for AArch64: {runner_for('linux-aarch64')}")
+    if name == "qemu":
+        say(f"counter of instructions: {counter()}")
+    say(f"LiteRT for AArch64: {fetch_library('aarch64')}")
+
+
+def install_command(needs: Sequence[Need]) -> str:
+    """Returns the command that installs packages on Debian and Ubuntu."""
+    return f"apt-get install {' '.join(need.package for need in needs)}"
+
+
+def _listed(needs: Sequence[Need]) -> str:
+    words = [need.what for need in needs]
+    verb = "is" if len(words) == 1 else "are"
+    return f"{', '.join(words[:-1])} and {words[-1]} {verb}" if len(words) > 1 else f"{words[0]} {verb}"
