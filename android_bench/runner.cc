@@ -218,7 +218,7 @@ struct Options {
   std::string library, model, inputs, outputs, kernel_mode, weight_cache, signature, accelerator = "cpu";
   int threads = 1, runs = 0, count = 0, profile = 0;
   uint64_t seed = 0, cpus = 0;
-  double warmup_s = 2.0;
+  double warmup_s = 2.0, deadline_s = 0;
   bool blocks = false, memory = false, fp16 = false;
 };
 
@@ -235,6 +235,7 @@ constexpr char kUsage[] =
     "  --seed N             of random inputs, where none are given (0)\n"
     "  --outputs FILE       write the outputs of each batch, laid out like inputs\n"
     "  --warmup-s S         longest warm-up in seconds (2)\n"
+    "  --deadline-s S       end this process after so many seconds, whatever it does (never)\n"
     "  --runs N             time N runs after warm-up\n"
     "  --blocks             after warm-up take commands from standard input (README.md)\n"
     "  --memory             measure memory and time nothing\n"
@@ -279,6 +280,7 @@ Options Parse(int count, char** arguments) {
     else if (name == "--seed") options.seed = static_cast<uint64_t>(Number(name, value(), 0, 9e15));
     else if (name == "--cpus") options.cpus = static_cast<uint64_t>(Number(name, value(), 1, 1.8e19, 16));
     else if (name == "--warmup-s") options.warmup_s = Number(name, value(), 0, 1e6);
+    else if (name == "--deadline-s") options.deadline_s = Number(name, value(), 1, 1e6);
     else if (name == "--blocks") options.blocks = true;
     else if (name == "--memory") options.memory = true;
     else if (name == "--fp16") options.fp16 = true;
@@ -403,7 +405,8 @@ class Model {
   // Writes a batch into the inputs.
   void Feed(size_t index);
   void Run();
-  void WriteOutputs(FILE* file);
+  // Writes the outputs and returns a digest of them and of what was written before.
+  uint64_t WriteOutputs(FILE* file, uint64_t digest);
 
   size_t batches() const { return batches_; }
   std::string Description() const;
@@ -624,16 +627,24 @@ void Model::Run() {
   if (code) Fail(kRunFailed, "A run failed", code);
 }
 
-void Model::WriteOutputs(FILE* file) {
+// FNV-1a (Fowler, Noll and Vo), 64 bits.
+uint64_t Digest(const void* data, size_t size, uint64_t digest) {
+  for (size_t i = 0; i < size; ++i) digest = (digest ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
+  return digest;
+}
+
+uint64_t Model::WriteOutputs(FILE* file, uint64_t digest) {
   for (const Tensor& tensor : outputs_) {
     void* from = nullptr;
     if (St code = library_.LockTensorBuffer(tensor.buffer, &from, kLockRead)) {
       Fail(kRunFailed, "Output '" + tensor.name + "' cannot be read", code);
     }
     const size_t written = fwrite(from, 1, tensor.bytes, file);
+    digest = Digest(from, tensor.bytes, digest);
     library_.UnlockTensorBuffer(tensor.buffer);
     if (written != tensor.bytes) End(kRunFailed, options_.outputs + " cannot be written: " + strerror(errno) + ".");
   }
+  return digest;
 }
 
 std::string Described(const std::vector<Tensor>& tensors) {
@@ -830,9 +841,10 @@ void Count(Model& model, int runs) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  for (int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) signal(number, OnCrash);
+  for (int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM}) signal(number, OnCrash);
   signal(SIGPIPE, SIG_DFL);
   const Options options = Parse(count, arguments);
+  if (options.deadline_s > 0) alarm(static_cast<unsigned>(options.deadline_s));
   if (options.cpus) Pin(options.cpus);
   const double start = NowMs();
   Model model(options);
@@ -849,19 +861,21 @@ int main(int count, char** arguments) {
   const double fed = NowMs();
   model.Run();
   const double first_ms = NowMs() - fed;
+  uint64_t digest = 14695981039346656037ULL;
   if (outputs) {
-    model.WriteOutputs(outputs);
+    digest = model.WriteOutputs(outputs, digest);
     for (size_t i = 1; i < model.batches(); ++i) {
       model.Feed(i);
       model.Run();
-      model.WriteOutputs(outputs);
+      digest = model.WriteOutputs(outputs, digest);
     }
     if (fclose(outputs)) End(kRunFailed, options.outputs + " cannot be written: " + strerror(errno) + ".");
     model.Feed(0);
   }
   Print(Format("{\"event\": \"opened\", \"runner\": %d, \"load_ms\": %.3f, \"init_ms\": %.3f,"
-               " \"first_inference_ms\": %.6f, \"batches\": %zu, ",
-               kProtocol, loaded - start, opened - loaded, first_ms, model.batches()) +
+               " \"first_inference_ms\": %.6f, \"batches\": %zu, \"outputs_digest\": \"%016llx\", ",
+               kProtocol, loaded - start, opened - loaded, first_ms, model.batches(),
+               static_cast<unsigned long long>(digest)) +
         model.Description() + "}");
   if (options.memory) {
     for (int i = 0; i < 5; ++i) model.Run();

@@ -23,6 +23,8 @@ def violations(value, schema, root, where="$"):
     if found:
         return [f"{where}: {line}" for line in found]
     for keyword, rule in schema.items():
+        if keyword in ("required", "additionalProperties") and not isinstance(value, dict):
+            continue  # these speak of objects only
         if keyword not in NOTES:
             found += [f"{where}: {line}" for line in KEYWORDS[keyword](value, rule, schema)]
     if found:

@@ -159,7 +159,7 @@ def test_what_else_a_device_prints_is_passed_over():
 
 def test_a_call_is_quoted_for_a_shell():
     options = {"memory": True, "blocks": False, "cpus": None, "threads": 2}
-    line = RunnerCall("./runner", "./lib", "my file; rm", options).line()
+    line = RunnerCall(("./runner",), "./lib", "my file; rm", options).line()
     assert line == "./runner --library ./lib --model 'my file; rm' --memory --threads 2"
 
 

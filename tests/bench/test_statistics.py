@@ -34,9 +34,10 @@ def simulate(rng, *, level=1.0, launches=5, blocks=4, runs=30, drift=0.0):
 
 
 def test_percentiles_match_values_computed_by_hand():
-    # Linear interpolation: rank p * (n - 1) of 1..11, so p50 = 6, p90 = 10, p95 = 10.5, p99 = 10.9.
+    # Linear interpolation: rank p * (n - 1) of 1..11, so p50 = 6, p90 = 10, p95 = 10.5, p99.9 = 10.99.
     found = percentiles(np.arange(1.0, 12.0)[::-1])
-    assert found == pytest.approx({"min": 1.0, "p50": 6.0, "p90": 10.0, "p95": 10.5, "p99": 10.9})
+    wanted = {"min": 1.0, "p50": 6.0, "p90": 10.0, "p95": 10.5, "p99": 10.9, "p999": 10.99, "max": 11.0}
+    assert found == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(

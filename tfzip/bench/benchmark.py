@@ -150,6 +150,7 @@ def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> Late
         peak_memory_bytes=measured.peak_memory_bytes,
         disturbances=tuple(_disturbances(measured, samples)),
         launches=tuple(_launches(measured)),
+        agreement=measured.agreement,
     )
 
 
@@ -169,7 +170,7 @@ def _launches(measured: Measurement) -> list[LaunchReport]:
 
 
 def _disturbances(measured: Measurement, samples: np.ndarray[Any, Any]) -> list[str]:
-    found = []
+    found = list(measured.remarks)
     restless = sum(not warm_up.steady for warm_up in measured.warm_ups)
     if restless:
         found.append(f"{restless} of {len(measured.warm_ups)} launches never became steady")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfzip.bench.agreement import Agreement
 from tfzip.bench.arm_cost import InstructionReport
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
@@ -54,12 +55,15 @@ class LatencyReport:
         p90_ms: 90 % of runs took at most this long.
         p95_ms: 95 % of runs took at most this long.
         p99_ms: 99 % of runs took at most this long.
+        p999_ms: 99.9 % of runs took at most this long; with fewer than 1,000 runs close to the longest.
+        max_ms: Longest run.
         cold_start_ms: From starting the process to the first result, median over launches.
         init_ms: Reading the file, building the interpreter, allocating tensors, median over launches.
         first_inference_ms: The first run, median over launches.
         peak_memory_bytes: What the file adds to the peak memory of a process of its own.
         disturbances: Why the figures may not be trusted; empty when the machine was quiet.
         launches: The raw samples.
+        agreement: How the outputs of a device differ from those of the host; None on the host itself.
     """
 
     file: str
@@ -74,12 +78,20 @@ class LatencyReport:
     p90_ms: float
     p95_ms: float
     p99_ms: float
+    p999_ms: float
+    max_ms: float
     cold_start_ms: float
     init_ms: float
     first_inference_ms: float
     peak_memory_bytes: int
     disturbances: tuple[str, ...]
     launches: tuple[LaunchReport, ...]
+    agreement: Agreement | None = None
+
+    @property
+    def jitter_ms(self) -> float:
+        """Longest run less the shortest."""
+        return self.max_ms - self.min_ms
 
     def __str__(self) -> str:
         return (

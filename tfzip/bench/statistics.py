@@ -18,7 +18,7 @@ Samples = NDArray[np.float64]
 Launches = Sequence[Sequence[Samples]]
 """Samples of one file: for each launch its blocks, for each block its runs, in milliseconds."""
 
-PERCENTILES = {"min": 0.0, "p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
+PERCENTILES = {"min": 0.0, "p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Interval:
 
 
 def percentiles(samples: Samples) -> dict[str, float]:
-    """Returns min, p50, p90, p95 and p99 of samples, interpolated linearly, in the samples' unit."""
+    """Returns min to max of samples, interpolated linearly, by name and in the samples' unit."""
     values = np.percentile(samples, list(PERCENTILES.values()))
     return {name: float(value) for name, value in zip(PERCENTILES, values, strict=True)}
 

@@ -1,17 +1,21 @@
 """Where files are measured: one device per file, behind one interface."""
 
+from tfzip.bench.devices.android import AndroidDevice
 from tfzip.bench.devices.device import Device, Measurement, Opening, devices, find_device
 from tfzip.bench.devices.host import HostDevice
 from tfzip.bench.devices.qemu import QemuDevice
+from tfzip.bench.devices.ssh import SshDevice
 from tfzip.bench.devices.timed import Launch, TimedDevice
 
 __all__ = [
+    "AndroidDevice",
     "Device",
     "HostDevice",
     "Launch",
     "Measurement",
     "Opening",
     "QemuDevice",
+    "SshDevice",
     "TimedDevice",
     "devices",
     "find_device",

@@ -43,6 +43,7 @@ class Measurement:
         warm_ups: One for each launch.
         samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
         counted: Instructions, where they are counted.
+        remarks: What happened meanwhile that makes the figures doubtful.
         agreement: How the outputs differ from those of the host; None on the host itself.
     """
 
@@ -52,6 +53,7 @@ class Measurement:
     samples: list[list[Samples]] = field(default_factory=list)
     counted: Counted | None = None
     agreement: Agreement | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

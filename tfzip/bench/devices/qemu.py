@@ -122,7 +122,7 @@ class QemuDevice(Device):
     def _runner(
         self, folder: Path, workload: Workload, options: Mapping[str, Any], *, counting: bool = False
     ) -> RunnerProcess:
-        call = RunnerCall("./runner", "./libLiteRt.so", "./model.tflite", options)
+        call = RunnerCall(("./runner",), "./libLiteRt.so", "./model.tflite", options)
         plugin = ["-plugin", "./counter.so,out=counts"] if counting else []
         command = [
             str(shutil.which(EMULATOR)),

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -42,9 +42,69 @@ class Launch(ABC):
         self.close()
 
 
+class Launcher(Protocol):
+    """What files can be launched on: a device, or one with files on it."""
+
+    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
+        """Returns the peak memory of running the workload, measured in a process of its own."""
+
+    def launch(self, workload: Workload, plan: BenchPlan) -> Launch:
+        """Opens the workload in a fresh process."""
+
+
+def take_turns(
+    launcher: Launcher, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None = None
+) -> list[Measurement]:
+    """Measures workloads in turns.
+
+    In a launch every workload is opened in a process of its own and warmed up, in a random order. Then each
+    runs a block in that order, then in the reverse order, and so on: A B B A.
+
+    Args:
+        launcher: Where they are launched.
+        workloads: What to run.
+        plan: How often and how long.
+        progress: Called before each step. Defaults to none.
+
+    Returns:
+        A measurement for each workload, in their order.
+
+    Raises:
+        TfzipError: A workload cannot be run; the others' results are lost, since they were paired with it.
+    """
+    tick = Ticker(progress, len(workloads) * (1 + plan.launches * (1 + plan.blocks)))
+    results = []
+    for workload in workloads:  # first, so that a file that cannot run is found before time is spent
+        tick(f"memory of {workload.path.name}")
+        results.append(Measurement(launcher.peak_memory_bytes(workload, plan)))
+    for number in range(plan.launches):
+        order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
+        _launch_all(launcher, [(workloads[i], results[i]) for i in order], plan, tick)
+    return results
+
+
+def _launch_all(
+    launcher: Launcher, pairs: Sequence[tuple[Workload, Measurement]], plan: BenchPlan, tick: Ticker
+) -> None:
+    with ExitStack() as stack:
+        turns = []
+        for workload, result in pairs:
+            tick(f"opening {workload.path.name}")
+            launch = stack.enter_context(launcher.launch(workload, plan))
+            warm_up = launch.warm_up()
+            result.openings.append(launch.opening)
+            result.warm_ups.append(warm_up)
+            result.samples.append([])
+            turns.append((launch, plan.runs_per_block(warm_up.run_ms), result.samples[-1], workload))
+        for index in range(plan.blocks):
+            for launch, runs, blocks, workload in turns if index % 2 == 0 else reversed(turns):
+                tick(f"timing {workload.path.name}")
+                blocks.append(launch.time_block(runs, index))
+
+
 @dataclass(frozen=True)
 class TimedDevice(Device):
-    """A machine that runs files, and whose time means something."""
+    """A machine that launches files without more ado, and whose time means something."""
 
     @abstractmethod
     def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
@@ -57,47 +117,5 @@ class TimedDevice(Device):
     def measure(
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None = None
     ) -> list[Measurement]:
-        """Measures workloads in turns.
-
-        In a launch every workload is opened in a process of its own and warmed up, in a random order. Then
-        each runs a block in that order, then in the reverse order, and so on: A B B A.
-
-        Args:
-            workloads: What to run.
-            plan: How often and how long.
-            progress: Called before each step. Defaults to none.
-
-        Returns:
-            A measurement for each workload, in their order.
-
-        Raises:
-            TfzipError: A workload cannot be run; the others' results are lost, since they were paired with
-                it.
-        """
-        tick = Ticker(progress, len(workloads) * (1 + plan.launches * (1 + plan.blocks)))
-        results = []
-        for workload in workloads:  # first, so that a file that cannot run is found before time is spent
-            tick(f"memory of {workload.path.name}")
-            results.append(Measurement(self.peak_memory_bytes(workload, plan)))
-        for number in range(plan.launches):
-            order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
-            self._measure_launch([(workloads[i], results[i]) for i in order], plan, tick)
-        return results
-
-    def _measure_launch(
-        self, pairs: Sequence[tuple[Workload, Measurement]], plan: BenchPlan, tick: Ticker
-    ) -> None:
-        with ExitStack() as stack:
-            turns = []
-            for workload, result in pairs:
-                tick(f"opening {workload.path.name}")
-                launch = stack.enter_context(self.launch(workload, plan))
-                warm_up = launch.warm_up()
-                result.openings.append(launch.opening)
-                result.warm_ups.append(warm_up)
-                result.samples.append([])
-                turns.append((launch, plan.runs_per_block(warm_up.run_ms), result.samples[-1], workload))
-            for index in range(plan.blocks):
-                for launch, runs, blocks, workload in turns if index % 2 == 0 else reversed(turns):
-                    tick(f"timing {workload.path.name}")
-                    blocks.append(launch.time_block(runs, index))
+        """Measures workloads in turns."""
+        return take_turns(self, workloads, plan, progress)

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -29,20 +29,20 @@ class RunnerCall:
     """How the runner is called.
 
     Attributes:
-        runner: Its path there.
+        runner: First words of its command.
         library: Path of libLiteRt.so there.
         model: Path of the file there.
         options: Further options by name; True for flags, None for what is left out.
     """
 
-    runner: str
+    runner: tuple[str, ...]
     library: str
     model: str
     options: Mapping[str, Any]
 
     def words(self) -> list[str]:
         """Returns the command as words."""
-        words = [self.runner, "--library", self.library, "--model", self.model]
+        words = [*self.runner, "--library", self.library, "--model", self.model]
         for name, value in self.options.items():
             if value is not None and value is not False:
                 words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
@@ -60,12 +60,20 @@ class RunnerProcess:
         process: With pipes for all three streams, in text.
         place: What errors name, such as `"android:SERIAL"`.
         model: The file that is measured, as the user calls it.
+        on_close: Called when it is closed, to end what runs elsewhere. Defaults to nothing.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", place: str, model: str) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[str]",
+        place: str,
+        model: str,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
         self._process = process
         self._place = place
         self._model = model
+        self._on_close = on_close
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._said: deque[str] = deque(maxlen=_KEPT_LINES)
         for target in (self._read, self._listen):
@@ -124,7 +132,7 @@ class RunnerProcess:
         return "\n".join(self._said)
 
     def close(self) -> None:
-        """Ends the process at once if it still runs."""
+        """Ends the process at once if it still runs, here and where it was started."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -132,6 +140,9 @@ class RunnerProcess:
             if stream is not None:
                 with suppress(OSError):  # what was written last had nowhere to go
                     stream.close()
+        if self._on_close is not None:
+            done, self._on_close = self._on_close, None
+            done()
 
     def _read(self) -> None:
         stream = self._process.stdout

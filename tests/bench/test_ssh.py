@@ -1,0 +1,137 @@
+"""Boards over ssh: a real sshd on loopback, with the native runner and with the agent."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tfzip
+from tests.bench.arm import needs_compiler
+from tfzip.bench.devices import SshDevice, find_device
+from tfzip.errors import DeviceError, MissingDependencyError, OptionError
+
+SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
+pytestmark = [
+    needs_compiler,
+    pytest.mark.skipif(not (SSHD and shutil.which("ssh-keygen")), reason="not installed: openssh-server"),
+]
+QUICK = {"runs": 20, "min_duration_s": 0.05, "launches": 2, "warmup_s": 0.1}
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """A server that knows one key; yields fields of a device that reaches it."""
+    folder, port = tmp_path_factory.mktemp("ssh"), free_port()
+    for name in ("host", "user"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(make, check=True)
+    shutil.copy(folder / "user.pub", folder / "authorized")
+    Path("/run/sshd").mkdir(parents=True, exist_ok=True)
+    (folder / "server").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile {folder}/pid\n"
+        f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+    )
+    (folder / "client").write_text(
+        f"Host board\n Port {port}\n User {getpass.getuser()}\n IdentityFile {folder}/user\n"
+        f"Host stranger\n Port {port}\n IdentityFile {folder}/host\n"
+        f"Host nobody\n Port {free_port()}\n"
+        "Host *\n HostName 127.0.0.1\n IdentitiesOnly yes\n StrictHostKeyChecking no\n"
+        " UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
+    )
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "server")], stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield {
+        "name": "ssh",
+        "target": "board",
+        "config": str(folder / "client"),
+        "folder": str(folder / "shelf"),
+    }
+    server.terminate()
+    server.wait()
+
+
+def names(board):
+    return [path.name for path in Path(board["folder"]).iterdir()]
+
+
+def left_over(folder):
+    """Returns processes of runners that were started from a folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if folder in line and "--model" in line]
+
+
+def test_files_are_measured_in_turns_and_leave_nothing_running(board, small, large):
+    report = tfzip.benchmark([small, large], device=board, **QUICK)
+    assert [latency.runs >= 20 for latency in report.latencies] == [True, True]
+    assert report.verdicts[0].verdict == "slower"
+    assert all(latency.agreement.largest < 1e-5 for latency in report.latencies)
+    assert report.environment["cores"] >= 1
+    assert left_over(board["folder"]) == []
+    assert not [name for name in names(board) if name.endswith((".pid", ".partial", ".out"))]
+
+
+def test_nothing_is_pushed_twice(board, small, int8):
+    tfzip.benchmark(small, device=board, **QUICK)
+    before = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(board["folder"])}
+    tfzip.benchmark([small, int8], device=board, **QUICK)
+    after = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(board["folder"])}
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 2  # the second file and its inputs
+
+
+def test_int8_is_identical_with_the_agent(board, int8, pair):
+    device = {**board, "runner": "agent", "python": sys.executable}
+    report = tfzip.benchmark([int8, pair], device=device, **QUICK)
+    assert [latency.agreement.identical for latency in report.latencies] == [True, True]
+    assert left_over(board["folder"]) == []
+
+
+def test_a_library_that_is_not_there_is_said_by_the_agent(board, small):
+    bare = shutil.which("python3", path="/usr/bin:/bin")
+    if bare is None:
+        pytest.skip("there is no other Python")
+    with pytest.raises((MissingDependencyError, DeviceError), match=r"pip|No module"):
+        tfzip.benchmark(small, device={**board, "runner": "agent", "python": bare}, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"target": "nobody"}, DeviceError, "no ssh server answers"),
+        ({"target": "stranger"}, DeviceError, "accepts no key"),
+        (
+            {"target": "no.such.host.invalid", "config": None},
+            DeviceError,
+            r"no machine of that name|not answer",
+        ),
+        ({"target": ""}, OptionError, "Name the board"),
+        ({"cores": "huge"}, tfzip.errors.UnknownNameError, "cluster of cores 'huge'"),
+        ({"cores": "99"}, OptionError, "no core 99"),
+        ({"runner": "mine"}, OptionError, "native, bundle, agent"),
+        ({"folder": "/proc/tfzip"}, DeviceError, r"/proc/tfzip|not be written|No such file"),
+    ],
+)
+def test_bad_input_is_one_line(fields, kind, message, board, small):
+    with pytest.raises(kind, match=message) as caught:
+        tfzip.benchmark(small, device={**board, **fields}, **QUICK)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_target_stands_after_the_colon():
+    assert find_device("ssh:pi@10.0.0.7:2222") == SshDevice("pi@10.0.0.7:2222")

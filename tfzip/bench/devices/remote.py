@@ -1,0 +1,211 @@
+"""Machines behind a link: the runner and the files are pushed, launches speak its protocol."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from tfzip.bench.agreement import Agreement, Reference, agreement
+from tfzip.bench.devices.device import Measurement, Opening, Progress
+from tfzip.bench.devices.link import Link
+from tfzip.bench.devices.shelf import Shelf
+from tfzip.bench.devices.timed import Launch, take_turns
+from tfzip.bench.native.runner import PROTOCOL, RunnerCall, RunnerProcess
+from tfzip.bench.plan import BenchPlan, Workload
+from tfzip.bench.reference import reference_of
+from tfzip.bench.statistics import Samples
+from tfzip.bench.worker import WarmUp
+from tfzip.errors import DeviceError
+
+_COMMAND_TIMEOUT_S = 30.0
+_PATIENCE = 20.0
+_LONGEST_LAUNCH_S = 3600
+_CLOCK_FELL = 0.9
+
+
+@dataclass(frozen=True)
+class Program:
+    """The runner as it lies on a device.
+
+    Attributes:
+        words: First words of its command there.
+        library: Path of the library there.
+        options: Options for every call, such as `cpus`.
+    """
+
+    words: tuple[str, ...]
+    library: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class _Staged:
+    """A workload as it lies on the device, and what is known of its outputs."""
+
+    model: str
+    inputs: str
+    reference: Reference
+    opened: Mapping[str, Any]
+    digest: str = ""
+    agreed: Agreement | None = None
+    fastest_khz: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+
+class RemoteBench:
+    """A device with the runner on it; files are staged when they are first asked for.
+
+    Args:
+        link: The way there.
+        shelf: Where files go there.
+        program: The runner there.
+        settle: Called before each launch, to wait until the device is as it was. Defaults to nothing.
+    """
+
+    def __init__(
+        self, link: Link, shelf: Shelf, program: Program, settle: Callable[[], None] | None = None
+    ) -> None:
+        self.link = link
+        self._settle = settle
+        self.shelf = shelf
+        self._program = program
+        self._staged: dict[Path, _Staged] = {}
+
+    def measure(
+        self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None
+    ) -> list[Measurement]:
+        """Measures in turns, the outputs of every launch compared with those of the host."""
+        results = take_turns(self, workloads, plan, progress)
+        for workload, result in zip(workloads, results, strict=True):
+            staged = self._staged[workload.path]
+            result.agreement = staged.agreed
+            result.remarks += dict.fromkeys(staged.remarks)
+        return results
+
+    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
+        """Stages a workload and measures memory in a process that does nothing else."""
+        model = self.shelf.put(workload.path)
+        with self.runner(workload, model, {"memory": True, "threads": workload.threads}) as runner:
+            opened = runner.event("opened", plan.timeout_s)
+            memory = runner.event("memory", _PATIENCE * plan.timeout_s)
+            runner.finish(plan.timeout_s)
+        if opened["runner"] != PROTOCOL:
+            raise DeviceError(
+                f"{self.link.place}: the runner speaks protocol {opened['runner']}, not {PROTOCOL}."
+            )
+        reference = reference_of(workload, plan)
+        with TemporaryDirectory(prefix="tfzip-") as folder:
+            inputs = Path(folder) / "inputs.bin"
+            inputs.write_bytes(reference.packed(opened["inputs"]))
+            self._staged[workload.path] = _Staged(model, self.shelf.put(inputs), reference, opened)
+        return int(memory["peak_memory_bytes"])
+
+    def launch(self, workload: Workload, plan: BenchPlan) -> "RemoteLaunch":
+        """Opens a staged workload in a fresh process and compares its outputs."""
+        if self._settle is not None:
+            self._settle()
+        staged = self._staged[workload.path]
+        outputs = f"{self.shelf.folder}/outputs-{Path(staged.model).stem}.out"
+        options = {
+            "blocks": True,
+            "threads": workload.threads,
+            "warmup-s": plan.warmup_s,
+            "inputs": staged.inputs,
+            "outputs": outputs,
+        }
+        launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
+        try:
+            self._compare(staged, outputs, launch.digest)
+        except BaseException:
+            launch.close()
+            raise
+        return launch
+
+    def runner(self, workload: Workload, model: str, options: Mapping[str, Any]) -> RunnerProcess:
+        """Starts the runner; when it is closed, its process on the device is ended as well."""
+        note = f"{self.shelf.folder}/{np.random.default_rng().integers(1 << 62):016x}.pid"
+        call = RunnerCall(
+            self._program.words,
+            self._program.library,
+            model,
+            {**self._program.options, **options, "deadline-s": _LONGEST_LAUNCH_S},
+        )
+        command = f"echo $$ > {shlex.quote(note)}; exec {call.line()}"
+        return RunnerProcess(
+            self.link.start(command), self.link.place, str(workload.path), lambda: self._end(note)
+        )
+
+    def _end(self, note: str) -> None:
+        """Ends a process of the device by the number that it noted."""
+        quoted = shlex.quote(note)
+        with suppress(DeviceError):
+            self.link.run(
+                f"if [ -f {quoted} ]; then pid=$(cat {quoted}); rm -f {quoted};"
+                " if grep -q -- --model /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi; fi",
+                _COMMAND_TIMEOUT_S,
+            )
+
+    def _compare(self, staged: _Staged, outputs: str, digest: str) -> None:
+        if digest != staged.digest:
+            content = self.link.pull(outputs, _COMMAND_TIMEOUT_S)
+            half = bool(self._program.options.get("fp16"))
+            try:
+                found = agreement(staged.reference, content, staged.opened["outputs"], half=half)
+            except DeviceError as error:
+                raise DeviceError(f"{self.link.place}: {error}") from error
+            if staged.agreed is None or found.largest > staged.agreed.largest:
+                staged.agreed = found
+            staged.digest = digest
+        self.shelf.remove(outputs)
+
+
+class RemoteLaunch(Launch):
+    """A file that is open in a process of the runner."""
+
+    def __init__(self, runner: RunnerProcess, plan: BenchPlan, staged: _Staged) -> None:
+        self._runner = runner
+        self._plan = plan
+        self._staged = staged
+        self._run_ms = 0.0
+        try:
+            opened = runner.event("opened", _PATIENCE * plan.timeout_s)
+        except BaseException:  # also an interrupt key: no process may stay behind
+            runner.close()
+            raise
+        self.digest = str(opened["outputs_digest"])
+        first_ms = opened["first_inference_ms"]
+        start_ms = opened["load_ms"] + opened["init_ms"] + first_ms
+        self.opening = Opening(start_ms, opened["init_ms"], first_ms)
+
+    def warm_up(self) -> WarmUp:
+        """Waits until the runner is warm."""
+        event = self._runner.event("warm", _PATIENCE * self._plan.timeout_s + self._plan.warmup_s)
+        self._run_ms = event["run_ms"]
+        return WarmUp(event["runs"], event["duration_ms"], event["steady"], event["run_ms"])
+
+    def time_block(self, runs: int, index: int) -> Samples:
+        """Times consecutive runs."""
+        self._runner.send(f"BLOCK {runs} {index}")
+        event = self._runner.event("block", self._plan.timeout_s + _PATIENCE * runs * self._run_ms / 1e3)
+        self._watch_clock(event.get("clock_khz", ()))
+        return np.asarray(event["samples_ns"], np.float64) / 1e6
+
+    def close(self) -> None:
+        """Ends the runner, in peace if it still listens."""
+        self._runner.close()
+
+    def _watch_clock(self, clocks: Sequence[int]) -> None:
+        """Notes a core whose clock fell: it is throttled, or the governor has let it go."""
+        seen = [int(clock) for clock in clocks if clock]
+        if not seen:
+            return
+        self._staged.fastest_khz = max(self._staged.fastest_khz, *seen)
+        if min(seen) < _CLOCK_FELL * self._staged.fastest_khz:
+            self._staged.remarks.append(
+                f"the core's clock fell from {self._staged.fastest_khz // 1000} to {min(seen) // 1000} MHz"
+            )
