@@ -64,7 +64,7 @@ def interpreter_class():
             return importlib.import_module(name).Interpreter
         except ImportError:
             continue
-    raise Failure(
+    raise FailureError(
         BAD_LIBRARY, "Neither ai-edge-litert nor tflite-runtime is installed. Install one with pip."
     )
 

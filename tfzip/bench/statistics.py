@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
 
+_WIDEST = 300.0  # of a log ratio's interval, which two launches leave next to unlimited
 Samples = NDArray[np.float64]
 Launches = Sequence[Sequence[Samples]]
 """Samples of one file: for each launch its blocks, for each block its runs, in milliseconds."""
@@ -134,7 +135,7 @@ def paired_ratio(
         )
     logs = np.array([_log_ratio(a, b) for a, b in zip(baseline, other, strict=True)])
     spread = float(logs.std(ddof=1)) / math.sqrt(logs.size)
-    half = student_quantile(confidence, logs.size - 1) * spread
+    half = min(student_quantile(confidence, logs.size - 1) * spread, _WIDEST)
     centre = float(logs.mean())
     ratio, low, high = math.exp(centre), math.exp(centre - half), math.exp(centre + half)
     verdict = "no difference"

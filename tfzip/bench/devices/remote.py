@@ -92,7 +92,7 @@ class RemoteBench:
         model = self.shelf.put(workload.path)
         with self.runner(workload, model, {"memory": True, "threads": workload.threads}) as runner:
             opened = runner.event("opened", plan.timeout_s)
-            memory = runner.event("memory", _PATIENCE * plan.timeout_s)
+            memory = runner.event("memory", plan.timeout_s)
             runner.finish(plan.timeout_s)
         if opened["runner"] != PROTOCOL:
             raise DeviceError(
@@ -171,9 +171,9 @@ class RemoteLaunch(Launch):
         self._runner = runner
         self._plan = plan
         self._staged = staged
-        self._run_ms = 0.0
+        self._run_ms = float(staged.opened["first_inference_ms"])
         try:
-            opened = runner.event("opened", _PATIENCE * plan.timeout_s)
+            opened = runner.event("opened", plan.timeout_s + self._expected_s(len(staged.reference.feeds)))
         except BaseException:  # also an interrupt key: no process may stay behind
             runner.close()
             raise
@@ -184,20 +184,24 @@ class RemoteLaunch(Launch):
 
     def warm_up(self) -> WarmUp:
         """Waits until the runner is warm."""
-        event = self._runner.event("warm", _PATIENCE * self._plan.timeout_s + self._plan.warmup_s)
+        limit_s = self._plan.timeout_s + self._plan.warmup_s + self._expected_s(10)
+        event = self._runner.event("warm", limit_s)
         self._run_ms = event["run_ms"]
         return WarmUp(event["runs"], event["duration_ms"], event["steady"], event["run_ms"])
 
     def time_block(self, runs: int, index: int) -> Samples:
         """Times consecutive runs."""
         self._runner.send(f"BLOCK {runs} {index}")
-        event = self._runner.event("block", self._plan.timeout_s + _PATIENCE * runs * self._run_ms / 1e3)
+        event = self._runner.event("block", self._plan.timeout_s + self._expected_s(runs))
         self._watch_clock(event.get("clock_khz", ()))
         return np.asarray(event["samples_ns"], np.float64) / 1e6
 
     def close(self) -> None:
         """Ends the runner, in peace if it still listens."""
         self._runner.close()
+
+    def _expected_s(self, runs: int) -> float:
+        return _PATIENCE * runs * self._run_ms / 1e3
 
     def _watch_clock(self, clocks: Sequence[int]) -> None:
         """Notes a core whose clock fell: it is throttled, or the governor has let it go."""
