@@ -8,7 +8,7 @@ from keras import layers
 import tfzip
 from tests.graph.channel_zoo import built, examples
 from tfzip.errors import DataError, ModelError, OptionError, UnknownNameError
-from tfzip.pruning.channels.target import until_met
+from tfzip.pruning.channels.target import per_cost, until_met
 from tfzip.pruning.criteria import criteria
 
 DATA_FREE = [name for name in criteria if not criteria.type_of(name).needs]
@@ -144,6 +144,32 @@ def test_a_layer_narrower_than_the_multiple_stays():
 def test_a_multiple_that_leaves_everything_is_said():
     with pytest.raises(OptionError, match="multiple_of=8 leaves all layers .* the widest with 6 channels"):
         tfzip.remove_channels(classifier(width=6), 0.5, multiple_of=8)
+
+
+def test_scores_in_loss_are_divided_by_what_a_channel_saves():
+    def cost(removed):
+        return 100.0 - sum(10.0 if unit < 2 else 1.0 if unit < 4 else 0.0 for unit in removed)
+
+    dear, cheap, free = np.array([3.0, 6.0]), np.array([1.0, 2.0]), np.array([0.5])
+    found = per_cost([dear, cheap, free], [[0, 1], [2, 3], [4]], cost)
+    np.testing.assert_allclose(found[0], [0.3, 0.6])
+    np.testing.assert_allclose(found[1], [1.0, 2.0])
+    assert found[2][0] > 1e4  # saves nothing: the last to go
+
+
+def test_a_target_of_macs_takes_dear_channels_first_where_they_matter_as_little():
+    inputs = keras.Input((16, 16, 4))
+    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="dear")(inputs)
+    x = layers.Conv2D(8, 3, strides=8, padding="same", name="between")(x)
+    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="cheap")(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    model.compile(loss="mse")
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(64, 16, 16, 4)).astype("float32"), rng.normal(size=(64, 3)).astype("float32")
+    options = {"criterion": "fisher", "scope": "global", "data": data, "layers": ["dear", "cheap"]}
+    by_channels = tfzip.remove_channels(model, 0.4, target="channels", **options)
+    by_macs = tfzip.remove_channels(model, 0.4, target="macs", **options)
+    assert by_macs.get_layer("cheap").filters > by_channels.get_layer("cheap").filters
 
 
 @pytest.mark.parametrize("target", ["macs", "parameters"])

@@ -24,6 +24,7 @@ from tfzip.pruning.channels.target import (
     cost_without,
     file_bytes_without,
     out_of_reach,
+    per_cost,
     share_for,
     until_met,
 )
@@ -59,12 +60,13 @@ def remove_channels(
             `"magnitude"`.
         target: What the fraction is of: `"channels"`, `"macs"`, `"parameters"`, `"bytes"` (of the exported
             float32 file), or a function that returns the cost of a model, such as its latency or the size of
-            its int8 file, which is called about a dozen times, and in each greedy step for each layer.
-            Defaults to `"channels"`.
+            its int8 file, which is called about a dozen times, once more for each layer where scores are
+            weighed against it, and in each greedy step for each layer. Defaults to `"channels"`.
         scope: `"layer"` takes the same share from every group of channels, `"global"` ranks all channels
-            together, `"isomorphic"` those of groups of the same structure. `"greedy"` removes in small steps,
-            each from the group that raises the measured loss least; it needs data with targets and a compiled
-            model. Defaults to `"layer"`.
+            together, `"isomorphic"` those of groups of the same structure; scores that stand for a loss
+            (`"taylor"`, `"fisher"`, `"sensitivity"`) are then divided by what a channel saves of the target.
+            `"greedy"` removes in small steps, each from the group that raises the measured loss least; it
+            needs data with targets and a compiled model. Defaults to `"layer"`.
         multiple_of: What the number of channels left has to be a multiple of, for kernels that work on 4 or 8
             at once. Defaults to 1.
         layers: Whose channels may go, as in `tfzip.graph.select_layers`. A group that any other layer makes,
@@ -124,6 +126,8 @@ def remove_channels(
 
     with undisturbed(model):
         cost = cost_without(model, channels, indices, target)
+        if chosen.in_loss and target != "channels" and scope in ("global", "isomorphic"):
+            scores = per_cost(scores, [[int(unit) for unit in one] for one in units], cost)
         if target == "bytes":
             return channels.without(until_met(gone, fraction, file_bytes_without(model, channels)))
         return channels.without(gone(fraction))

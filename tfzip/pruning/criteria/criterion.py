@@ -21,9 +21,12 @@ class Criterion(ABC):
     Attributes:
         needs: What it is shown beside weights: `"activations"` or `"gradients"`, in which case its scores of
             several batches are averaged, `"loss"`, or `"start"`, the weights before training.
+        in_loss: Whether scores stand for what the loss gains when a channel goes, so that they may be weighed
+            against what the channel costs.
     """
 
     needs: ClassVar[str] = ""
+    in_loss: ClassVar[bool] = False
 
     @abstractmethod
     def score_channels(self, view: ChannelView) -> Scores:

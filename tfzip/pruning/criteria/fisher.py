@@ -21,6 +21,7 @@ class FisherCriterion(Criterion):
     """
 
     needs: ClassVar[str] = "gradients"
+    in_loss: ClassVar[bool] = True
 
     def score_channels(self, view: ChannelView) -> Scores:
         """Returns the estimate on one batch."""

@@ -39,6 +39,7 @@ class SensitivityCriterion(Criterion):
 
     ratios: tuple[float, ...] = field(default=RATIOS)
     needs: ClassVar[str] = "loss"
+    in_loss: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_ratios(self.ratios)

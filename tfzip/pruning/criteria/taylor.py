@@ -21,6 +21,7 @@ class TaylorCriterion(Criterion):
     """
 
     needs: ClassVar[str] = "gradients"
+    in_loss: ClassVar[bool] = True
 
     def score_channels(self, view: ChannelView) -> Scores:
         """Returns the squared change of the loss on one batch."""
