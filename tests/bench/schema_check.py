@@ -25,6 +25,8 @@ def violations(value, schema, root, where="$"):
     for keyword, rule in schema.items():
         if keyword in ("required", "additionalProperties") and not isinstance(value, dict):
             continue  # these speak of objects only
+        if keyword in ("minimum", "maximum") and value is None:
+            continue  # and these of numbers
         if keyword not in NOTES:
             found += [f"{where}: {line}" for line in KEYWORDS[keyword](value, rule, schema)]
     if found:

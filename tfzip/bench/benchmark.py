@@ -2,7 +2,7 @@
 
 import os
 import statistics as stdlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from tfzip.artifact import sha256_of
 from tfzip.bench.arm_cost import InstructionReport, instruction_report
+from tfzip.bench.deadline import DeadlineVerdict, deadline_verdict
 from tfzip.bench.devices import Device, Measurement, devices, find_device
 from tfzip.bench.devices.device import Progress
 from tfzip.bench.plan import BenchPlan, Workload
@@ -100,6 +101,7 @@ def benchmark(
         tuple(verdicts),
         _notes(environment, plan) if latencies else (),
         tuple(counted),
+        tuple(_deadlines(latencies, plan)),
     )
 
 
@@ -184,6 +186,12 @@ def _disturbances(measured: Measurement, samples: np.ndarray[Any, Any]) -> list[
     if max(medians) > (1 + _MAX_SPREAD) * min(medians):
         found.append(f"launches differ by {max(medians) / min(medians) - 1:.0%}")
     return found
+
+
+def _deadlines(latencies: Sequence[LatencyReport], plan: BenchPlan) -> Iterator[DeadlineVerdict]:
+    for one in latencies if plan.deadline_ms is not None else ():
+        blocks = [block for launch in one.launches for block in launch.samples_ms]
+        yield deadline_verdict(one.file, one.threads, np.concatenate(blocks), float(plan.deadline_ms or 0))
 
 
 def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) -> list[Verdict]:

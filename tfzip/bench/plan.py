@@ -28,6 +28,7 @@ class BenchPlan:
         rounds: Times that A B B A is repeated in a launch. Defaults to 2.
         warmup_s: Longest warm-up of a launch in seconds; it ends earlier when steady. Defaults to 2.
         timeout_s: Longest time for opening a file and its first run, in seconds. Defaults to 60.
+        deadline_ms: What a run may take, for a verdict on every file; None for no verdict. Defaults to None.
         runtime: Name of the runtime. Defaults to the first installed of litert, tflite_runtime, tf_lite.
         seed: Seed of the random inputs, the order of files and the bootstrap. Defaults to 0.
     """
@@ -39,6 +40,7 @@ class BenchPlan:
     rounds: int = 2
     warmup_s: float = 2.0
     timeout_s: float = 60.0
+    deadline_ms: float | None = None
     runtime: str | None = None
     seed: int = 0
 
@@ -57,6 +59,8 @@ class BenchPlan:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise OptionError(f"{name} must be a number of seconds from 0. Received: {value!r}.")
+        if self.deadline_ms is not None and not 0 < self.deadline_ms < math.inf:
+            raise OptionError(f"deadline_ms must be a time above 0. Received: {self.deadline_ms!r}.")
         if self.timeout_s == 0:
             raise OptionError("timeout_s must leave time to open a file. Received: 0.")
 

@@ -1,14 +1,18 @@
 """What a benchmark found: latencies with raw samples, verdicts, the environment, as JSON."""
 
+import csv
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tfzip.bench.agreement import Agreement
 from tfzip.bench.arm_cost import InstructionReport
+from tfzip.bench.chart import chart_page
+from tfzip.bench.deadline import DeadlineVerdict
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
 from tfzip.files import check_target, written_beside
@@ -146,6 +150,7 @@ class BenchmarkReport:
         latencies: A report for each number of threads and file, in that order.
         verdicts: Each file against the first, for each number of threads.
         instructions: A report for each file, where instructions are counted instead of time.
+        deadlines: A verdict for each latency, where the plan has a deadline.
         notes: What a reader should know of the environment, in sentences.
     """
 
@@ -156,6 +161,7 @@ class BenchmarkReport:
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
     instructions: tuple[InstructionReport, ...] = ()
+    deadlines: tuple[DeadlineVerdict, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values; `tfzip/bench/schema.json` describes them."""
@@ -165,16 +171,32 @@ class BenchmarkReport:
         """Returns the report as JSON text."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
+    def to_csv(self) -> str:
+        """Returns a line for each latency or count, without the samples."""
+        found = io.StringIO()
+        writer = csv.writer(found, lineterminator="\n")
+        for one in self.latencies or self.instructions:
+            facts = flat(asdict(one))
+            if found.tell() == 0:
+                writer.writerow(["device", "date", *facts])
+            writer.writerow([self.device["name"], self.environment["date"], *facts.values()])
+        return found.getvalue()
+
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the JSON beside its target and moves it into place.
+        """Writes the report beside its target and moves it into place.
+
+        Args:
+            path: `.csv` for a table, `.html` for a page with a chart, anything else for the JSON.
 
         Raises:
             OptionError: The target cannot be written; an existing file is left as it was.
         """
         target = check_target(path)
+        kinds: dict[str, Callable[[], str]] = {".csv": self.to_csv, ".html": lambda: chart_page(self)}
+        content = kinds.get(target.suffix, lambda: self.to_json() + "\n")()
         try:
             with written_beside(target) as partial:
-                partial.write_text(self.to_json() + "\n")
+                partial.write_text(content)
         except OSError as error:
             raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
         return target
@@ -184,6 +206,7 @@ class BenchmarkReport:
             *self.latencies,
             *self.instructions,
             *self.verdicts,
+            *self.deadlines,
             *self.notes,
             *self.disturbances(),
         )
@@ -197,6 +220,17 @@ class BenchmarkReport:
             for latency in self.latencies
             if latency.disturbances
         ]
+
+
+def flat(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Returns nested facts by dotted names; what is a list is left out."""
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{before}{name}.")
+        elif not isinstance(value, list | tuple):
+            found[before + name] = value
+    return found
 
 
 def _threads(count: int) -> str:

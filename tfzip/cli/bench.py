@@ -13,10 +13,11 @@ from tfzip.units import format_bytes
 
 if TYPE_CHECKING:
     from tfzip.bench import BenchmarkReport, InstructionReport, LatencyReport
+    from tfzip.bench.history import Change
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1)
 @click.option("--threads", default="1", show_default=True, help="Numbers of threads, for example 1,2.")
 @click.option(
     "--runs", type=int, default=100, show_default=True, help="Least number of timed runs of a file."
@@ -29,28 +30,63 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", "timeout_s", type=float, default=60, show_default=True, help="Seconds to open a file."
 )
-@click.option("--output", help="Write the report with all samples as JSON to this file.")
+@click.option("--deadline-ms", type=float, help="What a run may take; a verdict on every file follows.")
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    help="Write the report: .json with all samples, .csv, .html; repeatable.",
+)
+@click.option("--compare", is_flag=True, help="Show what changed since the last time; without FILES, of all.")
+@click.option("--history", help="Where figures are kept.  [default: ~/.local/share/tfzip/history.sqlite]")
+@click.option("--no-history", is_flag=True, help="Keep nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(files: tuple[str, ...], threads: str, output: str | None, as_json: bool, **options: Any) -> None:
+def command(
+    files: tuple[str, ...],
+    threads: str,
+    outputs: tuple[str, ...],
+    compare: bool,
+    history: str | None,
+    no_history: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure latency, start-up and memory of FILES in turns; the first is the baseline of the verdicts."""
     from rich.console import Console
 
     from tfzip.bench import benchmark
+    from tfzip.bench.history import add, changes_in, default_history, stored
     from tfzip.files import check_target
 
-    if output is not None:
+    kept = Path(history) if history else default_history()
+    if not files:
+        if not compare:
+            raise OptionError("Name a .tflite file to measure, or --compare alone for what changed before.")
+        _print_changes(changes_in(stored(kept)))
+        return
+    for output in outputs:
         check_target(output)
         _refuse_overwriting(output, files, options["data"])
     counts = _counts(threads)
     messages = Console(stderr=True)
     with _Bar(messages) as bar:
         report = benchmark(files, threads=counts, progress=bar.update, **options)
-    if output is not None:
+    for output in outputs:
         messages.print(f"Wrote {report.save(output)}", soft_wrap=True, highlight=False)
     if as_json:
         click.echo(report.to_json())
     else:
         _print(report)
+    changes = [] if no_history else add(report, kept)
+    if compare:
+        _print_changes(changes)
+
+
+def _print_changes(changes: Sequence["Change"]) -> None:
+    for change in changes:
+        click.echo(str(change))
+    if not changes:
+        click.echo("No file of these names was measured before on this device.")
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -105,7 +141,7 @@ def _print(report: "BenchmarkReport") -> None:
             console.print(_table(report.latencies, title, columns))
     if report.instructions:
         _print_instructions(console, report.instructions)
-    for sentence in (*report.verdicts, *report.notes, *report.disturbances()):
+    for sentence in (*report.verdicts, *report.deadlines, *report.notes, *report.disturbances()):
         console.print(str(sentence), soft_wrap=True, markup=False)
 
 
@@ -120,6 +156,7 @@ _LATENCY: dict[str, Callable[["LatencyReport"], str]] = {
     "p90": lambda r: _ms(r.p90_ms),
     "p95": lambda r: _ms(r.p95_ms),
     "p99": lambda r: _ms(r.p99_ms),
+    "max": lambda r: _ms(r.max_ms),
 }
 _START: dict[str, Callable[["LatencyReport"], str]] = {
     "cold start": lambda r: _ms(r.cold_start_ms),

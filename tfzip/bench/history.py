@@ -1,0 +1,215 @@
+"""What was measured before: a local SQLite file that every report is added to, and what has become slower."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfzip.bench.report import BenchmarkReport
+from tfzip.errors import DataError
+from tfzip.units import format_count, format_ms
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE reports (id INTEGER PRIMARY KEY, date TEXT NOT NULL, device TEXT NOT NULL, report TEXT NOT NULL);
+CREATE TABLE figures (
+    report INTEGER NOT NULL REFERENCES reports (id), name TEXT NOT NULL, sha256 TEXT NOT NULL,
+    device TEXT NOT NULL, threads INTEGER NOT NULL, quantity TEXT NOT NULL,
+    value REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL
+);
+CREATE INDEX figures_of ON figures (name, device, threads, quantity, report);
+"""
+_TIME, _COUNT = "p50_ms", "instructions"
+_MARGIN = {_TIME: 0.05, _COUNT: 1e-3}
+"""What figures move by from one benchmark to the next without a cause: as for published ones, 5 %."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure of one file.
+
+    Attributes:
+        name: Name of the file, without its folder.
+        sha256: Digest of the file.
+        device: Name of the device and its fields, as JSON, and its processor.
+        threads: Threads for the kernels.
+        quantity: `"p50_ms"` or `"instructions"`.
+        value: The figure.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        date: When it was measured.
+    """
+
+    name: str
+    sha256: str
+    device: str
+    threads: int
+    quantity: str
+    value: float
+    low: float
+    high: float
+    date: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure and the one before it, of the same name, device and threads.
+
+    Attributes:
+        before: The earlier one.
+        after: The later one.
+        verdict: `"slower"`, `"faster"` or `"no difference"`.
+    """
+
+    before: Figure
+    after: Figure
+    verdict: str
+
+    @property
+    def ratio(self) -> float:
+        """The later figure over the earlier one."""
+        return self.after.value / self.before.value
+
+    def __str__(self) -> str:
+        show = format_ms if self.after.quantity == _TIME else format_count
+        file = "the same file" if self.before.sha256 == self.after.sha256 else "another file of that name"
+        unit = "" if self.after.quantity == _TIME else " instructions"
+        return (
+            f"{self.after.name}, {self.after.threads} thread(s): {show(self.after.value)}{unit} after"
+            f" {show(self.before.value)} on {self.before.date[:10]} ({file}): {self.verdict},"
+            f" ratio {self.ratio:.3f}"
+        )
+
+
+def default_history() -> Path:
+    """Returns the user's history: `$XDG_DATA_HOME/tfzip/history.sqlite`, or under `~/.local/share`."""
+    root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(root) / "tfzip" / "history.sqlite"
+
+
+def add(report: BenchmarkReport, path: Path) -> list[Change]:
+    """Adds a report and returns how its figures differ from the last ones of the same files' names.
+
+    Raises:
+        DataError: The file is no history, or cannot be written.
+    """
+    figures = list(figures_of(report))
+    with _opened(path) as database, database:
+        changes = [
+            Change(before, figure, _verdict(before, figure))
+            for figure in figures
+            if (before := _last(database, figure))
+        ]
+        row = database.execute(
+            "INSERT INTO reports (date, device, report) VALUES (?, ?, ?)",
+            (report.environment["date"], _device(report), report.to_json()),
+        ).lastrowid
+        database.executemany(
+            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (row, f.name, f.sha256, f.device, f.threads, f.quantity, f.value, f.low, f.high)
+                for f in figures
+            ],
+        )
+    return changes
+
+
+def stored(path: Path, name: str | None = None) -> list[Figure]:
+    """Returns figures from the earliest to the latest.
+
+    Args:
+        path: The history.
+        name: Of the file, without its folder. Defaults to all.
+
+    Raises:
+        DataError: There is no history, or the file is none.
+    """
+    if not path.exists():
+        raise DataError(f"There is no history at {path} yet. `tfzip bench FILE` begins one.")
+    with _opened(path) as database:
+        rows = database.execute(
+            f"{_SELECT} WHERE (?1 IS NULL OR name = ?1) ORDER BY figures.report, figures.rowid",
+            (name,),
+        )
+        return [Figure(*row) for row in rows]
+
+
+def changes_in(figures: Sequence[Figure]) -> list[Change]:
+    """Returns the last change of every file's name, device, number of threads and quantity."""
+    last: dict[tuple[Any, ...], list[Figure]] = {}
+    for figure in figures:
+        key = (figure.name, figure.device, figure.threads, figure.quantity)
+        last.setdefault(key, []).append(figure)
+    pairs = [found[-2:] for found in last.values() if len(found) > 1]
+    return [Change(before, after, _verdict(before, after)) for before, after in pairs]
+
+
+def figures_of(report: BenchmarkReport) -> Iterator[Figure]:
+    """Yields the figures of a report that are worth keeping apart."""
+    device, date = _device(report), str(report.environment["date"])
+    for one in report.latencies:
+        ends = (one.p50_ms, one.p50_low_ms, one.p50_high_ms)
+        yield Figure(Path(one.file).name, one.sha256, device, one.threads, _TIME, *ends, date)
+    for counted in report.instructions:
+        total = float(counted.instructions.total)
+        name = Path(counted.file).name
+        yield Figure(name, counted.sha256, device, 1, _COUNT, total, total, total, date)
+
+
+def _device(report: BenchmarkReport) -> str:
+    return json.dumps({**report.device, "cpu": report.environment["cpu"]}, sort_keys=True)
+
+
+def _verdict(before: Figure, after: Figure) -> str:
+    """Returns a verdict: intervals that do not meet, and a ratio beyond what figures move by themselves."""
+    margin = _MARGIN[after.quantity]
+    if after.low > before.high and after.value > (1 + margin) * before.value:
+        return "slower"
+    if after.high < before.low and after.value < before.value / (1 + margin):
+        return "faster"
+    return "no difference"
+
+
+_SELECT = (
+    "SELECT name, sha256, figures.device, threads, quantity, value, low, high, date"
+    " FROM figures JOIN reports ON reports.id = figures.report"
+)
+
+
+def _last(database: sqlite3.Connection, figure: Figure) -> Figure | None:
+    row = database.execute(
+        f"{_SELECT} WHERE name = ? AND figures.device = ? AND threads = ? AND quantity = ?"
+        " ORDER BY figures.report DESC LIMIT 1",
+        (figure.name, figure.device, figure.threads, figure.quantity),
+    ).fetchone()
+    return Figure(*row) if row else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Opens a history, which is begun if need be; several processes may add to it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=30)) as database:
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                (version,) = database.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    _begin(database, path)
+                elif version != _VERSION:
+                    raise DataError(f"{path} is a history of another version of tfzip. Name another file.")
+            yield database
+    except (sqlite3.Error, OSError) as error:
+        raise DataError(f"{path} cannot serve as a history: {error}. Name another with --history.") from error
+
+
+def _begin(database: sqlite3.Connection, path: Path) -> None:
+    if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise DataError(f"{path} is another program's database. Name another file with --history.")
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {_VERSION}")
