@@ -1,6 +1,5 @@
 """Shared by all tests: quiet frameworks, the data folder, one seed."""
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -8,9 +7,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="tfzip-history-")  # benchmarks of tests are no history
-atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 import pytest
+
+
+def pytest_sessionfinish():
+    shutil.rmtree(os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
