@@ -12,7 +12,7 @@ from tests.bench.phones import adb, needs_adb, server  # noqa: F401 (a fixture)
 from tests.bench.schema_check import violations
 from tests.bench.test_benchmark import SCHEMA
 from tfzip.bench.devices.adb import find_adb, list_devices
-from tfzip.errors import DeviceError, MissingDependencyError, TfzipError
+from tfzip.errors import DeviceError, MissingDependencyError, OptionError, TfzipError
 
 pytestmark = needs_adb
 QUICK = {"runs": 4, "min_duration_s": 0, "launches": 2, "rounds": 1, "warmup_s": 0.01}
@@ -170,6 +170,33 @@ def test_another_processor_is_refused(server, int8):  # noqa: F811
     with pytest.raises(DeviceError, match="armeabi-v7a; the runner is built for arm64-v8a"):
         tfzip.benchmark(int8, device={"name": "android", "serial": old.serial}, **QUICK)
     adb("disconnect", old.serial)
+
+
+def test_energy_is_what_running_on_adds(server, int8):  # noqa: F811
+    phone = server("powered", battery="Discharging")
+    phone.connect()
+    report = tfzip.benchmark(
+        int8, device=f"android:{phone.serial}", energy=True, energy_window_s=3.0, **QUICK
+    )
+    (energy,) = report.energies
+    assert energy.idle_watts == pytest.approx(0.8, rel=0.02)
+    assert energy.load_watts == pytest.approx(2.0, rel=0.05)
+    expected = 1e3 * 1.2 * 3.0 * energy.repeats / energy.runs
+    assert energy.millijoules == pytest.approx(expected, rel=0.15)
+    assert energy.low_millijoules < energy.millijoules < energy.high_millijoules
+    assert violations(json.loads(report.to_json()), SCHEMA, SCHEMA) == []
+    assert phone.running() == []
+    (phone.root / "sys/class/power_supply/battery/status").write_text("Charging\n")
+    with pytest.raises(DeviceError, match="battery is charging.*Unplug it"):
+        tfzip.benchmark(int8, device=f"android:{phone.serial}", energy=True, **QUICK)
+    adb("disconnect", phone.serial)
+
+
+def test_a_phone_without_a_meter_says_so(device, int8):
+    with pytest.raises(DeviceError, match="neither power nor energy"):
+        tfzip.benchmark(int8, device=device, energy=True, **QUICK)
+    with pytest.raises(OptionError, match="android and ssh"):
+        tfzip.benchmark(int8, energy=True, **QUICK)
 
 
 def test_bad_names_are_one_line(device, int8, monkeypatch):

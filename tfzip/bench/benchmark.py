@@ -13,6 +13,7 @@ from tfzip.bench.arm_cost import InstructionReport, instruction_report
 from tfzip.bench.deadline import DeadlineVerdict, deadline_verdict
 from tfzip.bench.devices import Device, Measurement, devices, find_device
 from tfzip.bench.devices.device import Progress
+from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.report import BenchmarkReport, LatencyReport, LaunchReport, Verdict
 from tfzip.bench.statistics import (
@@ -79,15 +80,21 @@ def benchmark(
     for path in paths:
         read(path)  # most damage is found here, in a millisecond
     where = find_device(device)
+    if plan.energy and not where.measures_energy:
+        raise OptionError(
+            "Energy is measured on android and ssh devices, this machine's with --device ssh:localhost."
+        )
     config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)
     latencies: list[LatencyReport] = []
     verdicts: list[Verdict] = []
     counted: list[InstructionReport] = []
+    energies: list[EnergyReport] = []
     for index, threads in enumerate(plan.threads):
         workloads = [Workload(path, threads, rows) for path in paths]
         part = _part_of(progress, index, len(plan.threads))
         measured = where.measure(workloads, plan, part)
+        energies += [one.energy for one in measured if one.energy]
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
         counted += [instruction_report(w, one, environment["cpu"]) for w, one in pairs if one.counted]
@@ -102,6 +109,7 @@ def benchmark(
         _notes(environment, plan) if latencies else (),
         tuple(counted),
         tuple(_deadlines(latencies, plan)),
+        tuple(energies),
     )
 
 

@@ -30,7 +30,7 @@ def chart_page(report: "BenchmarkReport") -> str:
     if report.instructions:
         totals = [(one.file, float(one.instructions.total)) for one in report.instructions]
         parts += ["<h2>Instructions per inference</h2>", _bars([(f, v, "") for f, v in totals], format_count)]
-    sentences = (*report.verdicts, *report.deadlines, *report.notes, *report.disturbances())
+    sentences = (*report.verdicts, *report.energies, *report.deadlines, *report.notes, *report.disturbances())
     parts += [f"<p>{_text(str(sentence))}</p>" for sentence in sentences]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(title)}</title>'

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tfzip.bench.energy import LEAST_REPEATS
 from tfzip.errors import OptionError, did_you_mean
 
 MAX_THREADS = 256
@@ -29,6 +30,9 @@ class BenchPlan:
         warmup_s: Longest warm-up of a launch in seconds; it ends earlier when steady. Defaults to 2.
         timeout_s: Longest time for opening a file and its first run, in seconds. Defaults to 60.
         deadline_ms: What a run may take, for a verdict on every file; None for no verdict. Defaults to None.
+        energy: Whether to measure energy as well, where the device has a meter. Defaults to False.
+        energy_window_s: Length of each idle and each load window of it, in seconds. Defaults to 20.
+        energy_repeats: How many pairs of windows, at least 3. Defaults to 3.
         runtime: Name of the runtime. Defaults to the first installed of litert, tflite_runtime, tf_lite.
         seed: Seed of the random inputs, the order of files and the bootstrap. Defaults to 0.
     """
@@ -41,6 +45,9 @@ class BenchPlan:
     warmup_s: float = 2.0
     timeout_s: float = 60.0
     deadline_ms: float | None = None
+    energy: bool = False
+    energy_window_s: float = 20.0
+    energy_repeats: int = 3
     runtime: str | None = None
     seed: int = 0
 
@@ -55,7 +62,8 @@ class BenchPlan:
         for name in ("runs", "launches", "rounds"):
             _check(name, getattr(self, name), 1, 10**9)
         _check("seed", self.seed, 0, 2**63 - 1)
-        for name in ("min_duration_s", "warmup_s", "timeout_s"):
+        _check("energy_repeats", self.energy_repeats, LEAST_REPEATS, 1000)
+        for name in ("min_duration_s", "warmup_s", "timeout_s", "energy_window_s"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise OptionError(f"{name} must be a number of seconds from 0. Received: {value!r}.")

@@ -13,6 +13,7 @@ from tfzip.bench.agreement import Agreement
 from tfzip.bench.arm_cost import InstructionReport
 from tfzip.bench.chart import chart_page
 from tfzip.bench.deadline import DeadlineVerdict
+from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
 from tfzip.files import check_target, written_beside
@@ -150,6 +151,7 @@ class BenchmarkReport:
         latencies: A report for each number of threads and file, in that order.
         verdicts: Each file against the first, for each number of threads.
         instructions: A report for each file, where instructions are counted instead of time.
+        energies: Of an inference, for each latency, where the plan asks for it.
         deadlines: A verdict for each latency, where the plan has a deadline.
         notes: What a reader should know of the environment, in sentences.
     """
@@ -162,6 +164,7 @@ class BenchmarkReport:
     notes: tuple[str, ...]
     instructions: tuple[InstructionReport, ...] = ()
     deadlines: tuple[DeadlineVerdict, ...] = ()
+    energies: tuple[EnergyReport, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values; `tfzip/bench/schema.json` describes them."""
@@ -206,6 +209,7 @@ class BenchmarkReport:
             *self.latencies,
             *self.instructions,
             *self.verdicts,
+            *self.energies,
             *self.deadlines,
             *self.notes,
             *self.disturbances(),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", "timeout_s", type=float, default=60, show_default=True, help="Seconds to open a file."
 )
+@click.option("--energy", is_flag=True, help="Measure energy as well, on devices with a meter.")
 @click.option("--deadline-ms", type=float, help="What a run may take; a verdict on every file follows.")
 @click.option(
     "--output",
@@ -141,7 +142,13 @@ def _print(report: "BenchmarkReport") -> None:
             console.print(_table(report.latencies, title, columns))
     if report.instructions:
         _print_instructions(console, report.instructions)
-    for sentence in (*report.verdicts, *report.deadlines, *report.notes, *report.disturbances()):
+    for sentence in (
+        *report.verdicts,
+        *report.energies,
+        *report.deadlines,
+        *report.notes,
+        *report.disturbances(),
+    ):
         console.print(str(sentence), soft_wrap=True, markup=False)
 
 

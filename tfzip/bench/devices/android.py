@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfzip.bench.devices.adb import AdbLink, choose, find_adb, list_devices
 from tfzip.bench.devices.device import Device, Found, Measurement, Progress, devices
@@ -49,6 +49,8 @@ class AndroidDevice(Device):
     cooldown_s: float = 120.0
     folder: str = "/data/local/tmp/tfzip"
     adb: str | None = None
+
+    measures_energy: ClassVar[bool] = True
 
     @classmethod
     def found_here(cls) -> list[Found]:

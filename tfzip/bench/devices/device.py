@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from tfzip.bench.agreement import Agreement
+from tfzip.bench.energy import EnergyReport
 from tfzip.bench.native.instructions import Counted
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
@@ -44,6 +45,7 @@ class Measurement:
         samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
         counted: Instructions, where they are counted.
         remarks: What happened meanwhile that makes the figures doubtful.
+        energy: Of an inference, where the plan asks for it.
         agreement: How the outputs differ from those of the host; None on the host itself.
     """
 
@@ -53,6 +55,7 @@ class Measurement:
     samples: list[list[Samples]] = field(default_factory=list)
     counted: Counted | None = None
     agreement: Agreement | None = None
+    energy: EnergyReport | None = None
     remarks: list[str] = field(default_factory=list)
 
 
@@ -73,7 +76,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Device(ABC):
-    """A machine that runs files."""
+    """A machine that runs files.
+
+    Attributes:
+        measures_energy: Whether its energy can be measured, if it has a meter.
+    """
+
+    measures_energy: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

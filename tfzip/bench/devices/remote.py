@@ -13,8 +13,10 @@ import numpy as np
 from tfzip.bench.agreement import Agreement, Reference, agreement
 from tfzip.bench.devices.device import Measurement, Opening, Progress
 from tfzip.bench.devices.link import Link
+from tfzip.bench.devices.power import measure_power
 from tfzip.bench.devices.shelf import Shelf
 from tfzip.bench.devices.timed import Launch, take_turns
+from tfzip.bench.energy import EnergyReport, energy_report
 from tfzip.bench.native.runner import PROTOCOL, RunnerCall, RunnerProcess
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.reference import reference_of
@@ -85,6 +87,8 @@ class RemoteBench:
             staged = self._staged[workload.path]
             result.agreement = staged.agreed
             result.remarks += dict.fromkeys(staged.remarks)
+            if plan.energy:
+                result.energy = self._energy(workload, plan)
         return results
 
     def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
@@ -125,6 +129,18 @@ class RemoteBench:
             launch.close()
             raise
         return launch
+
+    def _energy(self, workload: Workload, plan: BenchPlan) -> EnergyReport:
+        with self.launch(workload, plan) as launch:
+            launch.warm_up()
+            meter, windows = measure_power(
+                self.link,
+                launch.runner,
+                repeats=plan.energy_repeats,
+                window_s=plan.energy_window_s,
+                timeout_s=plan.timeout_s,
+            )
+        return energy_report(str(workload.path), workload.threads, meter, windows)
 
     def runner(self, workload: Workload, model: str, options: Mapping[str, Any]) -> RunnerProcess:
         """Starts the runner; when it is closed, its process on the device is ended as well."""
@@ -168,7 +184,7 @@ class RemoteLaunch(Launch):
     """A file that is open in a process of the runner."""
 
     def __init__(self, runner: RunnerProcess, plan: BenchPlan, staged: _Staged) -> None:
-        self._runner = runner
+        self.runner = runner
         self._plan = plan
         self._staged = staged
         self._run_ms = float(staged.opened["first_inference_ms"])
@@ -185,20 +201,20 @@ class RemoteLaunch(Launch):
     def warm_up(self) -> WarmUp:
         """Waits until the runner is warm."""
         limit_s = self._plan.timeout_s + self._plan.warmup_s + self._expected_s(10)
-        event = self._runner.event("warm", limit_s)
+        event = self.runner.event("warm", limit_s)
         self._run_ms = event["run_ms"]
         return WarmUp(event["runs"], event["duration_ms"], event["steady"], event["run_ms"])
 
     def time_block(self, runs: int, index: int) -> Samples:
         """Times consecutive runs."""
-        self._runner.send(f"BLOCK {runs} {index}")
-        event = self._runner.event("block", self._plan.timeout_s + self._expected_s(runs))
+        self.runner.send(f"BLOCK {runs} {index}")
+        event = self.runner.event("block", self._plan.timeout_s + self._expected_s(runs))
         self._watch_clock(event.get("clock_khz", ()))
         return np.asarray(event["samples_ns"], np.float64) / 1e6
 
     def close(self) -> None:
         """Ends the runner, in peace if it still listens."""
-        self._runner.close()
+        self.runner.close()
 
     def _expected_s(self, runs: int) -> float:
         return _PATIENCE * runs * self._run_ms / 1e3

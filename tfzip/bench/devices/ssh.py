@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tfzip.bench.devices.device import Device, Found, Measurement, Progress, devices
 from tfzip.bench.devices.link import Link
@@ -109,6 +109,8 @@ class SshDevice(Device):
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise OptionError(f"runner is one of {', '.join(RUNNERS)}. Received: {self.runner!r}.")
+
+    measures_energy: ClassVar[bool] = True
 
     @classmethod
     def found_here(cls) -> list[Found]:

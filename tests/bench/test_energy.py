@@ -1,0 +1,80 @@
+"""Energy from meters: which one, what a window says, what is refused."""
+
+import pytest
+
+from tfzip.bench.energy import Meter, Reading, choose_meter, energy_report, reading
+from tfzip.errors import DeviceError
+
+RAPL = "counter intel-rapl:0 /sys/energy 1000000"
+RAILS = "rails iio:device0 /sys/energy_value"
+FULL = "battery battery /c /v Discharging"
+PLUGGED = "battery battery /c /v Charging"
+BATTERY, COUNTER = Meter("battery", "battery", ("/c", "/v")), Meter("counter", "rapl", ("/e",), 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("listing", "kind"),
+    [
+        (RAPL + "\n" + FULL, "counter"),
+        (RAILS + "\n" + PLUGGED, "rails"),
+        (FULL, "battery"),
+        ("x\n" + FULL, "battery"),
+    ],
+)
+def test_the_best_meter_is_taken(listing, kind):
+    assert choose_meter(listing).kind == kind
+
+
+@pytest.mark.parametrize(("listing", "message"), [("", "neither power"), (PLUGGED, "battery is charging")])
+def test_without_a_meter_energy_is_refused(listing, message):
+    with pytest.raises(DeviceError, match=message):
+        choose_meter(listing)
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_battery_gives_current_times_voltage_whatever_its_sign_and_unit(unit, sign):
+    samples = [(0.5 * i, f"{sign * (400 + i % 2) * unit} 4000000") for i in range(41)]
+    found = reading(BATTERY, samples)
+    assert found.seconds == 20.0
+    assert found.watts == pytest.approx(0.4005 * 4, rel=1e-3)
+
+
+def test_trapezoids_weigh_uneven_steps():
+    steps = [(0.0, 100_000), (1.0, 300_000), (4.0, 300_001)]
+    more = [(4.0 + 0.01 * i, 300_000 + i % 2) for i in range(1, 20)]
+    samples = [(time, f"{current} 5000000") for time, current in steps + more]
+    joules = 1.0 * 0.2 * 5 + (samples[-1][0] - 1.0) * 0.3 * 5
+    assert reading(BATTERY, samples).joules == pytest.approx(joules, rel=1e-4)
+
+
+def test_a_counter_that_begins_anew_is_followed():
+    samples = [(0.0, "900000"), (1.0, "990000"), (2.0, "80000"), (3.0, "180000")]
+    assert reading(COUNTER, samples).joules == pytest.approx(0.28)
+
+
+def test_rails_are_added_up():
+    meter = Meter("rails", "iio:device0", ("/e",))
+    samples = [
+        (0.0, "t=1 CH0(T=1)[BIG], 1000 CH1(T=1)[LITTLE], 500"),
+        (2.0, "t=2 CH0(T=2)[BIG], 4000 CH1(T=2)[LITTLE], 700"),
+    ]
+    assert reading(meter, samples).joules == pytest.approx(3.2e-3)
+
+
+def test_a_gauge_that_hardly_changes_is_refused():
+    with pytest.raises(DeviceError, match="changed 3 times in 20 s"):
+        reading(BATTERY, [(0.5 * i, f"{300_000 + i // 11} 4000000") for i in range(41)])
+    with pytest.raises(DeviceError, match="gave 1 values"):
+        reading(BATTERY, [(0.0, "1 1")])
+
+
+def test_energy_per_inference_is_less_idle_with_students_interval():
+    idle = Reading(10.0, 10.0, 99)
+    windows = [(idle, Reading(30.0 + extra, 10.0, 99), 100) for extra in (0.0, 1.0, -1.0)]
+    found = energy_report("m.tflite", 1, BATTERY, windows)
+    assert found.millijoules == pytest.approx(200.0)
+    assert found.high_millijoules - found.millijoules == pytest.approx(4.303 * 10 / 3**0.5, rel=1e-3)
+    assert (found.idle_watts, found.load_watts, found.label) == (1.0, 3.0, "measured")
+    with pytest.raises(DeviceError, match="at least 3 repeats"):
+        energy_report("m.tflite", 1, BATTERY, windows[:2])
