@@ -13,6 +13,7 @@ from tfzip.bench.arm_cost import InstructionReport, instruction_report
 from tfzip.bench.deadline import DeadlineVerdict, deadline_verdict
 from tfzip.bench.devices import Device, Measurement, devices, find_device
 from tfzip.bench.devices.device import Progress
+from tfzip.bench.devices.vendor_bench import NOTE as VENDOR_NOTE
 from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.report import BenchmarkReport, LatencyReport, LaunchReport, Verdict
@@ -226,7 +227,7 @@ def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) ->
 
 def _notes(environment: Mapping[str, Any], plan: BenchPlan) -> tuple[str, ...]:
     cores, load = environment["cores"], environment["load_average"]
-    notes = []
+    notes = [VENDOR_NOTE] if environment.get("runner") == "benchmark_model" else []
     if load is not None and load > _BUSY_LOAD * cores:
         notes.append(f"The machine was busy: load average {load:g} on {cores} cores before the first run.")
     if max(plan.threads) > cores:

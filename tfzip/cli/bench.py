@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @click.option("--data", help="Real inputs: .npz, keras:NAME, sklearn:digits, ...  [default: random]")
 @click.option("--runtime", help="litert, tflite_runtime or tf_lite.  [default: the first installed]")
 @click.option("--device", default="host", show_default=True, help="Where: host, qemu:cortex-a53, ...")
+@click.option("--cores", help="On devices: big, mid, little, or numbers such as 4-7.  [default: all]")
+@click.option("--fp16", is_flag=True, default=None, help="On devices: float32 in half precision.")
+@click.option("--runner", help="On devices: native, agent, bundle or benchmark_model.")
+@click.option("--runner-binary", help="On devices: path of benchmark_model.")
+@click.option("--adb", help="Path of adb.  [default: $ADB, the path, or that of adbutils]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of inputs, order and bootstrap.")
 @click.option(
     "--timeout", "timeout_s", type=float, default=60, show_default=True, help="Seconds to open a file."
@@ -56,6 +61,7 @@ def command(
     from rich.console import Console
 
     from tfzip.bench import benchmark
+    from tfzip.bench.devices import device_with
     from tfzip.bench.history import add, changes_in, default_history, stored
     from tfzip.files import check_target
 
@@ -69,6 +75,7 @@ def command(
         check_target(output)
         _refuse_overwriting(output, files, options["data"])
     counts = _counts(threads)
+    options["device"] = device_with(options["device"], {name: options.pop(name) for name in _DEVICE_FIELDS})
     messages = Console(stderr=True)
     with _Bar(messages) as bar:
         report = benchmark(files, threads=counts, progress=bar.update, **options)
@@ -81,6 +88,9 @@ def command(
     changes = [] if no_history else add(report, kept)
     if compare:
         _print_changes(changes)
+
+
+_DEVICE_FIELDS = ("cores", "fp16", "runner", "runner_binary", "adb")
 
 
 def _print_changes(changes: Sequence["Change"]) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+_LITERT = "https://storage.googleapis.com/litert/binaries/latest"
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -20,11 +22,13 @@ def command(context: click.Context) -> None:
 
 @command.command()
 @click.argument("name")
-def setup(name: str) -> None:
-    """Build and fetch what NAME needs: qemu, android or ssh; say which packages are missing."""
+@click.option("--url", default=_LITERT, show_default=True, help="Where benchmark_model is.")
+@click.option("--sha256", help="Of benchmark_model.  [default: what comes, which is then kept to]")
+def setup(name: str, url: str, sha256: str | None) -> None:
+    """Build and fetch what NAME needs: qemu, android, ssh, or benchmark_model for LiteRT's own tool."""
     from tfzip.bench.devices.setup import set_up
 
-    set_up(name, click.echo)
+    set_up(name, click.echo, url=url, sha256=sha256)
 
 
 def _rows() -> list[tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """Where files are measured: one device per file, behind one interface."""
 
 from tfzip.bench.devices.android import AndroidDevice
-from tfzip.bench.devices.device import Device, Measurement, Opening, devices, find_device
+from tfzip.bench.devices.device import Device, Measurement, Opening, device_with, devices, find_device
 from tfzip.bench.devices.host import HostDevice
 from tfzip.bench.devices.qemu import QemuDevice
 from tfzip.bench.devices.ssh import SshDevice
@@ -17,6 +17,7 @@ __all__ = [
     "QemuDevice",
     "SshDevice",
     "TimedDevice",
+    "device_with",
     "devices",
     "find_device",
 ]

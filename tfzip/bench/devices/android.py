@@ -14,15 +14,18 @@ from tfzip.bench.devices.preflight import SCRIPT, Preflight, parse_preflight
 from tfzip.bench.devices.programs import bundled, native
 from tfzip.bench.devices.remote import Program, RemoteBench
 from tfzip.bench.devices.shelf import Shelf
+from tfzip.bench.devices.vendor_bench import VendorBench
 from tfzip.bench.native.library import library_version
 from tfzip.bench.native.toolchain import has_compiler
+from tfzip.bench.native.vendor import vendor_binary
 from tfzip.bench.plan import BenchPlan, Workload
-from tfzip.errors import DeviceError, TfzipError
+from tfzip.errors import DeviceError, OptionError, TfzipError
 
 _TIMEOUT_S = 30.0
 _ABI = "arm64-v8a"
 _WARMER_C = 3.0
 _POLL_S = 2.0
+RUNNERS = ("native", "benchmark_model")
 
 
 @devices.register
@@ -37,6 +40,10 @@ class AndroidDevice(Device):
     Attributes:
         serial: As `adb devices` lists it; empty for the only one that is connected. Defaults to `""`.
         cores: `"all"`, `"little"`, `"mid"`, `"big"`, or numbers such as `"4-7"`. Defaults to `"all"`.
+        runner: `"native"`, or `"benchmark_model"`, LiteRT's own, which gives no samples and no outputs.
+            Defaults to `"native"`.
+        runner_binary: Path of benchmark_model for Android; None for the one that `tfzip devices setup` has
+            fetched. Defaults to None.
         fp16: Whether XNNPACK may compute float32 in half precision. Defaults to False.
         cooldown_s: Longest wait before a launch, in seconds. Defaults to 120.0.
         folder: Where files go on the device. Defaults to `"/data/local/tmp/tfzip"`.
@@ -45,12 +52,18 @@ class AndroidDevice(Device):
 
     serial: str = ""
     cores: str = "all"
+    runner: str = "native"
+    runner_binary: str | None = None
     fp16: bool = False
     cooldown_s: float = 120.0
     folder: str = "/data/local/tmp/tfzip"
     adb: str | None = None
 
     measures_energy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.runner not in RUNNERS:
+            raise OptionError(f"runner is one of {', '.join(RUNNERS)}. Received: {self.runner!r}.")
 
     @classmethod
     def found_here(cls) -> list[Found]:
@@ -66,7 +79,7 @@ class AndroidDevice(Device):
 
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:  # noqa: ARG002 (one runtime here)
         """Describes the device: chip, build, cores, governor, battery, thermal status, screen."""
-        facts = {"runtime": "litert", "runtime_version": library_version()}
+        facts = {"runtime": "litert", "runtime_version": library_version(), "runner": self.runner}
         return {**describe_machine(), **self._preflight(self._link()).facts, **facts}
 
     def measure(
@@ -76,9 +89,8 @@ class AndroidDevice(Device):
         link = self._link()
         before = self._preflight(link)
         shelf = Shelf(link, self.folder)
-        program = self._program(shelf, before)
+        bench = self._bench(shelf, before)
         with _constant_clocks(link):
-            bench = RemoteBench(link, shelf, program, lambda: self._cool_down(link, before))
             results = bench.measure(workloads, plan, progress)
         after = self._preflight(link)
         for result in results:
@@ -91,6 +103,15 @@ class AndroidDevice(Device):
 
     def _preflight(self, link: Link) -> Preflight:
         return parse_preflight(link.check(SCRIPT, _TIMEOUT_S))
+
+    def _bench(self, shelf: Shelf, state: Preflight) -> RemoteBench | VendorBench:
+        def settle() -> None:
+            self._cool_down(shelf.link, state)
+
+        if self.runner == "benchmark_model":
+            binary = shelf.put(vendor_binary("android-aarch64", self.runner_binary), program=True)
+            return VendorBench(shelf.link, shelf, binary, state.mask(self.cores), settle)
+        return RemoteBench(shelf.link, shelf, self._program(shelf, state), settle)
 
     def _program(self, shelf: Shelf, state: Preflight) -> Program:
         abi = state.facts.get("android", {}).get("ro.product.cpu.abi", "")

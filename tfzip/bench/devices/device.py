@@ -143,6 +143,18 @@ class Ticker:
 devices: Registry[Device] = Registry("Device")
 
 
+def device_with(spec: str, fields_given: Mapping[str, Any]) -> Device:
+    """Returns a device from its name with some fields set; those that are None stay as they are.
+
+    Raises:
+        UnknownNameError: The name is not registered.
+        OptionError: The device has no such field, or its value is out of range.
+    """
+    found = find_device(spec)
+    given = {name: value for name, value in fields_given.items() if value is not None}
+    return devices.get({**devices.config_of(found), **given}) if given else found
+
+
 def find_device(spec: str | Mapping[str, Any] | Device) -> Device:
     """Returns a device from its name, `name:value` for its first field, a mapping, or as it is.
 

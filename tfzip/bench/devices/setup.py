@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfzip.artifact import sha256_of
 from tfzip.bench.devices.arm_cores import EMULATOR, SYSROOT
 from tfzip.bench.native.library import fetch_library
 from tfzip.bench.native.toolchain import counter, has_compiler, runner_for
+from tfzip.bench.native.vendor import fetch_vendor
 from tfzip.errors import MissingDependencyError, UnknownNameError
 
 
@@ -54,7 +56,8 @@ _NEEDS: dict[str, tuple[Need, ...]] = {
     ),
     "ssh": (Need("ssh", "openssh-client", _program("ssh")), _COMPILER),
 }
-NAMES = tuple(sorted(_NEEDS))
+VENDOR = "benchmark_model"
+NAMES = tuple(sorted([*_NEEDS, VENDOR]))
 
 
 def missing(name: str) -> tuple[Need, ...]:
@@ -68,17 +71,23 @@ def missing(name: str) -> tuple[Need, ...]:
     return tuple(need for need in _NEEDS[name] if not need.is_there())
 
 
-def set_up(name: str, say: Callable[[str], None]) -> None:
+def set_up(name: str, say: Callable[[str], None], *, url: str, sha256: str | None = None) -> None:
     """Builds and fetches what a device needs.
 
     Args:
-        name: `"qemu"`, `"android"` or `"ssh"`.
+        name: `"qemu"`, `"android"` or `"ssh"`, or `"benchmark_model"` for LiteRT's own tool.
         say: Called with a line for each thing that is ready.
+        url: Where the vendor's tool is: a folder with a folder for each system.
+        sha256: Of the tool, if it is known.
 
     Raises:
         MissingDependencyError: Packages of the system are missing; the message has the command.
         DeviceError: The library cannot be fetched.
     """
+    if name == VENDOR:
+        path = fetch_vendor("android-aarch64", url, sha256)
+        say(f"benchmark_model for Android: {path}, sha256 {sha256_of(path)}")
+        return
     if lacking := missing(name):
         raise MissingDependencyError(f"{_listed(lacking)} missing. Install with: {install_command(lacking)}")
     say(f"runner for AArch64: {runner_for('linux-aarch64')}")

@@ -14,12 +14,14 @@ from tfzip.bench.devices.preflight import SCRIPT, Preflight, parse_preflight
 from tfzip.bench.devices.programs import agent, bundled, native
 from tfzip.bench.devices.remote import Program, RemoteBench
 from tfzip.bench.devices.shelf import Shelf
+from tfzip.bench.devices.vendor_bench import VendorBench
 from tfzip.bench.native.library import library_version
+from tfzip.bench.native.vendor import vendor_binary
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 
 _TIMEOUT_S = 30.0
-RUNNERS = ("native", "bundle", "agent")
+RUNNERS = ("native", "bundle", "agent", "benchmark_model")
 
 
 class SshLink(Link):
@@ -92,7 +94,10 @@ class SshDevice(Device):
         cores: `"all"`, `"little"`, `"mid"`, `"big"`, or numbers such as `"2-3"`. Defaults to `"all"`.
         fp16: Whether XNNPACK may compute float32 in half precision. Defaults to False.
         runner: `"native"`, `"bundle"` (with a C library of its own, for boards whose own is older than 2.34)
-            or `"agent"` (Python with NumPy and ai-edge-litert or tflite-runtime). Defaults to `"native"`.
+            or `"agent"` (Python with NumPy and ai-edge-litert or tflite-runtime), or `"benchmark_model"`,
+            LiteRT's own, which gives no samples and no outputs. Defaults to `"native"`.
+        runner_binary: Path of benchmark_model for the board; None for the one that `tfzip devices setup` has
+            fetched. Defaults to None.
         python: Of the agent. Defaults to `"python3"`.
         folder: Where files go on the board. Defaults to `".cache/tfzip/bench"`.
         config: Configuration file of ssh; None for the user's. Defaults to None.
@@ -102,6 +107,7 @@ class SshDevice(Device):
     cores: str = "all"
     fp16: bool = False
     runner: str = "native"
+    runner_binary: str | None = None
     python: str = "python3"
     folder: str = ".cache/tfzip/bench"
     config: str | None = None
@@ -120,7 +126,7 @@ class SshDevice(Device):
 
     def environment(self, plan: BenchPlan) -> Mapping[str, Any]:  # noqa: ARG002 (one runtime here)
         """Describes the board."""
-        facts = {"runtime": "litert", "runtime_version": library_version()}
+        facts = {"runtime": "litert", "runtime_version": library_version(), "runner": self.runner}
         return {**describe_machine(), **self._preflight(self._link()).facts, **facts}
 
     def measure(
@@ -130,6 +136,12 @@ class SshDevice(Device):
         link = self._link()
         before = self._preflight(link)
         shelf = Shelf(link, self._folder(link))
+        if self.runner == "benchmark_model":
+            system = f"linux-{before.facts['architecture']}"
+            binary = shelf.put(vendor_binary(system, self.runner_binary), program=True)
+            return VendorBench(link, shelf, binary, before.mask(self.cores)).measure(
+                workloads, plan, progress
+            )
         return RemoteBench(link, shelf, self._program(shelf, before)).measure(workloads, plan, progress)
 
     def _link(self) -> SshLink:
