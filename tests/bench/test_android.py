@@ -11,7 +11,9 @@ from tests.bench.arm import arm_library  # noqa: F401 (a fixture)
 from tests.bench.phones import adb, needs_adb, server  # noqa: F401 (a fixture)
 from tests.bench.schema_check import violations
 from tests.bench.test_benchmark import SCHEMA
+from tfzip.bench.devices import find_device
 from tfzip.bench.devices.adb import find_adb, list_devices
+from tfzip.bench.parallel import benchmark_devices, raise_first
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError, TfzipError
 
 pytestmark = needs_adb
@@ -207,3 +209,16 @@ def test_bad_names_are_one_line(device, int8, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingDependencyError, match="apt-get install adb"):
         tfzip.benchmark(int8, device="android", **QUICK)
+
+
+def test_one_phone_that_fails_does_not_cost_the_other_its_result(device, phone, server, int8, tmp_path):  # noqa: F811
+    other = server("third")
+    other.connect()
+    other.fail("refuse_shell always")
+    specs = [f"android:{phone.serial}", f"android:{other.serial}"]
+    results = benchmark_devices(int8, {spec: find_device(spec) for spec in specs}, **QUICK)
+    assert list(results.reports) == [specs[0]]
+    assert list(results.errors) == [specs[1]]
+    with pytest.raises(DeviceError, match=other.serial):
+        raise_first(results)
+    adb("disconnect", other.serial)

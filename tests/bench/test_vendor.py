@@ -17,8 +17,10 @@ from tfzip.errors import DeviceError, MissingDependencyError
 
 QUICK = {"runs": 8, "min_duration_s": 0, "launches": 2, "rounds": 1}
 LINES = (
-    "INFO: STARTING!\nINFO: Inference timings in us: Init: 5685, First inference: 18535, Warmup (avg):"
-    " 14462.3, Inference (avg): 14575.2\nINFO: Overall peak memory footprint (MB) via periodic monitoring: 12.5\n"
+    "INFO: STARTING!\n"
+    "INFO: Inference timings in us: Init: 5685, First inference: 18535, Warmup (avg): 14462.3,"
+    " Inference (avg): 14575.2\n"
+    "INFO: Overall peak memory footprint (MB) via periodic monitoring: 12.5\n"
 )
 STUB = """#!{python}
 import struct, sys, zlib, os
