@@ -39,11 +39,14 @@ class QemuDevice(Device):
     Attributes:
         core: `"cortex-a53"`, `"cortex-a55"`, `"cortex-a72"`, `"cortex-a73"`, `"cortex-a76"`, `"cortex-a78"`
             or `"cortex-x1"`. Defaults to `"cortex-a72"`.
+        fp16: Whether XNNPACK may compute float32 in half precision, on cores from cortex-a55 on. Defaults to
+            False.
         sysroot: Folder with the libraries for AArch64, under `lib`. Defaults to `/usr/aarch64-linux-gnu`, of
             Debian and Ubuntu.
     """
 
     core: str = "cortex-a72"
+    fp16: bool = False
     sysroot: str = str(SYSROOT)
 
     def __post_init__(self) -> None:
@@ -100,7 +103,8 @@ class QemuDevice(Device):
         return parse_counts((folder / "counts").read_text(), profile)
 
     def _agreed(self, folder: Path, reference: Reference, opened: Mapping[str, Any]) -> Agreement:
-        return agreement(reference, (folder / "outputs").read_bytes(), opened["outputs"])
+        written = (folder / "outputs").read_bytes()
+        return agreement(reference, written, opened["outputs"], half=self.fp16)
 
     @contextmanager
     def _folder(self, workload: Workload) -> Iterator[Path]:
@@ -122,6 +126,7 @@ class QemuDevice(Device):
     def _runner(
         self, folder: Path, workload: Workload, options: Mapping[str, Any], *, counting: bool = False
     ) -> RunnerProcess:
+        options = {"fp16": self.fp16, **options}
         call = RunnerCall(("./runner",), "./libLiteRt.so", "./model.tflite", options)
         plugin = ["-plugin", "./counter.so,out=counts"] if counting else []
         command = [
