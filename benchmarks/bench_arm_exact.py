@@ -1,7 +1,7 @@
 """Emulated ARM cores: outputs as on this machine, counts equal in every run, operations that add up.
 
-ResNet-8 on CIFAR-10's training images and MobileNetV2 on smooth random ones, float32 and int8. Beside the native
-runner on three cores, an AArch64 Python with tflite-runtime 2.14 computes the same inputs.
+ResNet-8 on CIFAR-10's training images and MobileNetV2 on smooth random ones, float32 and int8. Beside the
+native runner on three cores, an AArch64 Python with tflite-runtime 2.14 computes the same inputs.
 """
 
 import argparse
