@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 @click.option(
     "--runs", type=int, default=100, show_default=True, help="Least number of timed runs of a file."
 )
+@click.option(
+    "--min-seconds",
+    "min_duration_s",
+    type=float,
+    default=1,
+    show_default=True,
+    help="Least time of timed runs; MLPerf Mobile takes 1,024 runs and 60 s.",
+)
 @click.option("--launches", type=int, default=5, show_default=True, help="Fresh processes per file.")
 @click.option("--data", help="Real inputs: .npz, keras:NAME, sklearn:digits, ...  [default: random]")
 @click.option("--runtime", help="litert, tflite_runtime or tf_lite.  [default: the first installed]")
