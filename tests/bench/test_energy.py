@@ -1,12 +1,17 @@
 """Energy from meters: which one, what a window says, what is refused."""
 
+import subprocess
+
 import pytest
 
-from tfzip.bench.energy import Meter, Reading, choose_meter, energy_report, reading
+from tfzip.bench.energy import Meter, Reading, choose_meter, energy_report, reading, sampling_script
 from tfzip.errors import DeviceError
 
 RAPL = "counter intel-rapl:0 /sys/energy 1000000"
 RAILS = "rails iio:device0 /sys/energy_value"
+DUMPSYS = """if [ $1 = battery ]; then printf '  level: 3\\n  voltage: 4100\\n'
+else printf 'x\\n  Capacity: 5000, Computed drain: 12.5, actual drain: 10-20\\n'; fi"""
+DRAIN = "drain batterystats Discharging"
 FULL = "battery battery /c /v Discharging"
 PLUGGED = "battery battery /c /v Charging"
 BATTERY, COUNTER = Meter("battery", "battery", ("/c", "/v")), Meter("counter", "rapl", ("/e",), 1_000_000)
@@ -15,6 +20,7 @@ BATTERY, COUNTER = Meter("battery", "battery", ("/c", "/v")), Meter("counter", "
 @pytest.mark.parametrize(
     ("listing", "kind"),
     [
+        (DRAIN, "drain"),
         (RAPL + "\n" + FULL, "counter"),
         (RAILS + "\n" + PLUGGED, "rails"),
         (FULL, "battery"),
@@ -25,7 +31,10 @@ def test_the_best_meter_is_taken(listing, kind):
     assert choose_meter(listing).kind == kind
 
 
-@pytest.mark.parametrize(("listing", "message"), [("", "neither power"), (PLUGGED, "battery is charging")])
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [("", "neither power"), (PLUGGED, "is charging"), ("drain batterystats Charging", "is charging")],
+)
 def test_without_a_meter_energy_is_refused(listing, message):
     with pytest.raises(DeviceError, match=message):
         choose_meter(listing)
@@ -60,6 +69,23 @@ def test_rails_are_added_up():
         (2.0, "t=2 CH0(T=2)[BIG], 4000 CH1(T=2)[LITTLE], 700"),
     ]
     assert reading(meter, samples).joules == pytest.approx(3.2e-3)
+
+
+def test_what_android_computes_is_modelled():
+    meter = Meter("drain", "batterystats", ())
+    window = [(0.0, "10.0 4000"), (10.0, "10.5 4000")]
+    assert reading(meter, window).joules == pytest.approx(0.5 * 3.6 * 4)
+    with pytest.raises(DeviceError, match="did not change"):
+        reading(meter, [(0.0, "10.0 4000"), (10.0, "10.0 4000")])
+    windows = [(Reading(1.0, 10.0, 1), Reading(7.2, 10.0, 2), 100)] * 3
+    assert energy_report("m.tflite", 1, meter, windows).label == "modelled"
+
+
+def test_the_script_reads_what_the_meter_is_made_of():
+    once = sampling_script(Meter("drain", "b", ()), 0.1).replace("sleep 2.0", "exit")
+    command = ["sh", "-c", f"dumpsys() {{ {DUMPSYS}; }}; {once}"]
+    shell = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shell.stdout.split()[1:] == ["12.5", "4100"]
 
 
 def test_a_gauge_that_hardly_changes_is_refused():

@@ -12,6 +12,11 @@ from tfzip.errors import DeviceError
 LEAST_REPEATS = 3
 _LEAST_UPDATES = 20
 _CONFIDENCE = 0.95
+_DRAIN_INTERVAL_S = 2.0  # asking Android costs a share of a core
+_DRAIN = (
+    "$(dumpsys batterystats --charged | sed -n 's/.*[Cc]omputed drain: *\\([0-9.]*\\).*/\\1/p' | head -n 1)"
+    " $(dumpsys battery | sed -n 's/^ *voltage: *//p')"
+)
 _SMALLEST_UA = 10_000  # a phone that reports less at its highest counts in milliamperes
 
 
@@ -20,9 +25,10 @@ class Meter:
     """Something that tells power or energy.
 
     Attributes:
-        kind: `"counter"` (energy that only grows), or `"battery"` (current and voltage).
+        kind: `"counter"` (energy that only grows), `"rails"` (the same by rail), `"battery"` (current and
+            voltage), or `"drain"` (what Android computes from its model of the phone).
         name: What it measures, such as `"intel-rapl:0"` or `"battery"`.
-        paths: Files that hold it: the energy in microjoules, or current and voltage.
+        paths: Files that hold it: the energy in microjoules, or current and voltage; none for `"drain"`.
         wrap_uj: Where a counter begins anew, in microjoules; 0 for never.
     """
 
@@ -30,6 +36,11 @@ class Meter:
     name: str
     paths: tuple[str, ...]
     wrap_uj: float = 0.0
+
+    @property
+    def values(self) -> int:
+        """How many values a reading has at least."""
+        return len(self.paths) or 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class EnergyReport:
         file: Path of the file.
         threads: Threads for the kernels.
         source: The meter.
-        label: `"measured"`: by a counter or the battery's own gauge.
+        label: `"measured"` by a counter or the battery's own gauge, `"modelled"` by Android.
         repeats: Windows with their own idle window before.
         runs: Inferences in all windows.
         millijoules: Per inference, less idle.
@@ -101,6 +112,10 @@ for d in /sys/class/power_supply/*; do
  if [ -r $d/current_now ] && [ -r $d/voltage_now ]; then
   echo "battery ${d##*/} $d/current_now $d/voltage_now $(cat $d/status 2>/dev/null)"; fi
 done
+if command -v dumpsys >/dev/null 2>&1; then
+ if dumpsys battery | grep -q 'powered: true'; then echo "drain batterystats Charging"
+ else echo "drain batterystats Discharging"; fi
+fi
 true
 """
 """A shell script that lists what a machine can be measured by, best first."""
@@ -127,6 +142,10 @@ def choose_meter(listing: str) -> Meter:
             if state in ("Discharging", "Unknown"):
                 return Meter("battery", words[1], tuple(words[2:4]))
             charging = state.lower()
+        if len(words) == 3 and words[0] == "drain":
+            if words[2] == "Discharging":
+                return Meter("drain", words[1], ())
+            charging = charging or words[2].lower()
     if charging:
         raise DeviceError(
             f"The battery is {charging}: its current says nothing of what the device draws. Unplug it and"
@@ -138,6 +157,8 @@ def choose_meter(listing: str) -> Meter:
 def sampling_script(meter: Meter, interval_s: float) -> str:
     """Returns a shell script that prints the clock and the meter's files, again and again."""
     reads = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
+    if meter.kind == "drain":
+        interval_s, reads = _DRAIN_INTERVAL_S, _DRAIN
     return f"while :; do read up rest < /proc/uptime; echo $up {reads}; sleep {interval_s}; done"
 
 
@@ -162,6 +183,10 @@ def reading(meter: Meter, samples: Sequence[tuple[float, str]]) -> Reading:
                 f" {_LEAST_UPDATES} that a mean needs. Measure longer."
             )
         return Reading(_battery_joules(samples), seconds, updates)
+    if meter.kind == "drain" and updates < 1:
+        raise DeviceError(
+            f"Android's account of the battery did not change in {seconds:.0f} s. Measure longer."
+        )
     energies = [_microjoules(meter, text) for _, text in samples]
     grown = sum(_grown(meter, before, after) for before, after in pairwise(energies))
     return Reading(1e-6 * grown, seconds, updates)
@@ -191,7 +216,7 @@ def energy_report(
         file,
         threads,
         meter.name,
-        "measured",
+        "modelled" if meter.kind == "drain" else "measured",
         len(windows),
         sum(runs for _, _, runs in windows),
         mean,
@@ -215,6 +240,9 @@ def _battery_joules(samples: Sequence[tuple[float, str]]) -> float:
 
 def _microjoules(meter: Meter, text: str) -> float:
     """Returns the sum of a counter's channels: a number, or lines such as `CH0(T=12)[RAIL], 345`."""
+    if meter.kind == "drain":
+        milliampere_hours, millivolts = map(float, text.split()[:2])
+        return 3600 * milliampere_hours * millivolts
     if meter.kind == "rails":
         return float(sum(int(value) for value in re.findall(r"\],\s*(\d+)", text)))
     return float(text.split()[0])

@@ -56,7 +56,7 @@ class Sampler:
         with suppress(ValueError):
             for line in self._process.stdout or ():
                 seconds, _, values = line.strip().partition(" ")
-                whole = len(values.split()) >= len(self._meter.paths)  # not while the file is being written
+                whole = len(values.split()) >= self._meter.values  # not while the file is being written
                 if whole and seconds.replace(".", "", 1).isdigit():
                     self._samples.append((float(seconds), values.strip()))
 
