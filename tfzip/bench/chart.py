@@ -28,8 +28,8 @@ def chart_page(report: "BenchmarkReport") -> str:
     if report.latencies:
         parts += ["<h2>Latency</h2>", _latency_bars(report.latencies), _latency_table(report.latencies)]
     if report.instructions:
-        totals = [(one.file, float(one.instructions.total)) for one in report.instructions]
-        parts += ["<h2>Instructions per inference</h2>", _bars([(f, v, "") for f, v in totals], format_count)]
+        totals = [(one.file, float(one.instructions.total), "") for one in report.instructions]
+        parts += ["<h2>Instructions per inference</h2>", _bars(totals, format_count)]
     sentences = (*report.verdicts, *report.energies, *report.deadlines, *report.notes, *report.disturbances())
     parts += [f"<p>{_text(str(sentence))}</p>" for sentence in sentences]
     return (

@@ -179,7 +179,7 @@ class BenchmarkReport:
         found = io.StringIO()
         writer = csv.writer(found, lineterminator="\n")
         for one in self.latencies or self.instructions:
-            facts = flat(asdict(one))
+            facts = _flat(asdict(one))
             if found.tell() == 0:
                 writer.writerow(["device", "date", *facts])
             writer.writerow([self.device["name"], self.environment["date"], *facts.values()])
@@ -226,12 +226,12 @@ class BenchmarkReport:
         ]
 
 
-def flat(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Returns nested facts by dotted names; what is a list is left out."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{before}{name}.")
+            found |= _flat(value, f"{before}{name}.")
         elif not isinstance(value, list | tuple):
             found[before + name] = value
     return found

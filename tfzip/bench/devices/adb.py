@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
-from tfzip.bench.devices.link import Link
+from tfzip.bench.devices.link import Finished, Link
 from tfzip.errors import DeviceError, MissingDependencyError
 
 _LIST_TIMEOUT_S = 20.0
@@ -114,6 +116,16 @@ def _not_ready(device: Listed) -> DeviceError:
     return DeviceError(f"Android device {device.serial!r} is {device.state}. {remedy}")
 
 
+_MEANINGS = {
+    "unauthorized": "the phone has not accepted this computer's key. Unlock it and accept.",
+    "device offline": "adb calls it offline. Reconnect it, or end adb's server with `adb kill-server`.",
+    "not found": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
+    "no devices": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
+    "closed": "the connection closed. Reconnect it and repeat; what was pushed is kept.",
+    "cannot connect to daemon": "adb's server cannot be started. Try `adb kill-server`, then repeat.",
+}
+
+
 class AdbLink(Link):
     """An Android device behind adb.
 
@@ -121,6 +133,8 @@ class AdbLink(Link):
         adb: The executable.
         serial: Of the device.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = _MEANINGS
 
     def __init__(self, adb: str, serial: str) -> None:
         self.place = f"android:{serial}"
@@ -132,34 +146,14 @@ class AdbLink(Link):
 
     def push(self, source: Path, target: str, timeout_s: float) -> None:
         """Copies a file there; adb's exit status is not believed without the size."""
-        done = self.local([*self._base, "push", str(source), target], timeout_s, f"pushing {source.name}")
-        if done.status:
-            said = (done.stderr + done.stdout).strip()
-            raise DeviceError(f"{self.place}: {source.name} cannot be pushed: {self._why(said)}", said)
+        what = f"pushing {source.name}"
+        self.copied(self.local([*self._base, "push", str(source), target], timeout_s, what), what)
 
     def pull(self, source: str, timeout_s: float) -> bytes:
         """Returns the content of a file from there."""
+        what = f"pulling {source}"
         with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
             target = Path(folder) / "pulled"
-            done = self.local([*self._base, "pull", source, str(target)], timeout_s, f"pulling {source}")
-            if done.status or not target.is_file():
-                said = (done.stderr + done.stdout).strip()
-                raise DeviceError(f"{self.place}: {source} cannot be pulled: {self._why(said)}", said)
+            done = self.local([*self._base, "pull", source, str(target)], timeout_s, what)
+            self.copied(done if target.is_file() else Finished(1, done.stdout, done.stderr), what)
             return target.read_bytes()
-
-    def reason(self, said: str) -> str | None:
-        """Returns what a message of adb or of the device means."""
-        for sign, meaning in _MEANINGS.items():
-            if sign in said:
-                return meaning
-        return super().reason(said)
-
-
-_MEANINGS = {
-    "unauthorized": "the phone has not accepted this computer's key. Unlock it and accept.",
-    "device offline": "adb calls it offline. Reconnect it, or end adb's server with `adb kill-server`.",
-    "not found": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
-    "no devices": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
-    "closed": "the connection closed. Reconnect it and repeat; what was pushed is kept.",
-    "cannot connect to daemon": "adb's server cannot be started. Try `adb kill-server`, then repeat.",
-}

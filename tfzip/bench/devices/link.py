@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from tfzip.errors import DeviceError
 
@@ -33,9 +33,11 @@ class Link(ABC):
 
     Attributes:
         place: What errors name, such as `"android:SERIAL"`.
+        meanings: What messages of this kind of link mean, with the remedy, by a part of them.
     """
 
     place: str
+    meanings: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def words(self, command: str) -> list[str]:
@@ -56,13 +58,6 @@ class Link(ABC):
         Raises:
             DeviceError: It cannot be read, or the link broke.
         """
-
-    def reason(self, said: str) -> str | None:
-        """Returns what a message of the link means, with the remedy, or None for what it does not know."""
-        for sign, meaning in _MEANINGS.items():
-            if sign in said:
-                return meaning
-        return None
 
     def run(self, command: str, timeout_s: float) -> Finished:
         """Runs a command there and returns when it is done.
@@ -152,9 +147,17 @@ class Link(ABC):
         pairs = (line.split(None, 1) for line in listing.splitlines() if " " in line.strip())
         return {name: int(size) for size, name in pairs if size.isdigit()}
 
+    def copied(self, done: Finished, what: str) -> None:
+        """Raises `DeviceError` if a local command that copies a file has failed."""
+        if done.status:
+            said = (done.stderr + done.stdout).strip()
+            raise DeviceError(f"{self.place}: {what} failed: {self._why(said)}", said)
+
     def _why(self, said: str) -> str:
+        """Returns what a message means, with the remedy, or its last line."""
+        known = {**self.meanings, **_MEANINGS}
         lines = said.splitlines() or ["nothing was said; the connection may have broken"]
-        return self.reason(said) or f"{lines[-1].rstrip('.')}."
+        return next((known[sign] for sign in known if sign in said), f"{lines[-1].rstrip('.')}.")
 
 
 _MEANINGS = {

@@ -7,7 +7,7 @@ from typing import Self
 
 from tfzip.bench.devices.link import Link
 from tfzip.bench.energy import METERS, Meter, Reading, choose_meter, reading, sampling_script
-from tfzip.bench.native.runner import RunnerProcess
+from tfzip.bench.native.runner import RunnerProcess, end_process
 from tfzip.errors import DeviceError
 
 _TIMEOUT_S = 30.0
@@ -37,12 +37,8 @@ class Sampler:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
         self._reader.join(_TIMEOUT_S)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
+        end_process(self._process)
 
     def mark(self) -> int:
         """Returns a place in the samples, for `since`."""

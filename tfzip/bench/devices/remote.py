@@ -1,5 +1,6 @@
 """Machines behind a link: the runner and the files are pushed, launches speak its protocol."""
 
+import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -125,7 +126,7 @@ class RemoteBench:
         launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
         try:
             self._compare(staged, outputs, launch.digest)
-        except BaseException:
+        except BaseException:  # also an interrupt key: no process may stay behind
             launch.close()
             raise
         return launch
@@ -144,7 +145,7 @@ class RemoteBench:
 
     def runner(self, workload: Workload, model: str, options: Mapping[str, Any]) -> RunnerProcess:
         """Starts the runner; when it is closed, its process on the device is ended as well."""
-        note = f"{self.shelf.folder}/{np.random.default_rng().integers(1 << 62):016x}.pid"
+        note = f"{self.shelf.folder}/{secrets.token_hex(8)}.pid"
         call = RunnerCall(
             self._program.words,
             self._program.library,

@@ -18,10 +18,21 @@ from tfzip.bench.devices.vendor_bench import VendorBench
 from tfzip.bench.native.library import library_version
 from tfzip.bench.native.vendor import vendor_binary
 from tfzip.bench.plan import BenchPlan, Workload
-from tfzip.errors import DeviceError, MissingDependencyError, OptionError
+from tfzip.errors import MissingDependencyError, OptionError
 
 _TIMEOUT_S = 30.0
 RUNNERS = ("native", "bundle", "agent", "benchmark_model")
+
+
+_MEANINGS = {
+    "Permission denied (": "it accepts no key of yours. Install one with `ssh-copy-id`.",
+    "Host key verification failed": "its host key is not known. Connect once by hand with `ssh`.",
+    "Could not resolve hostname": "there is no machine of that name.",
+    "Connection refused": "no ssh server answers there. Check the port, and that sshd runs.",
+    "Connection timed out": "it does not answer. Is it on, and on this network?",
+    "No route to host": "it does not answer. Is it on, and on this network?",
+    "closed by remote host": "the connection broke. Repeat; what was pushed is kept.",
+}
 
 
 class SshLink(Link):
@@ -31,6 +42,8 @@ class SshLink(Link):
         target: `HOST`, `USER@HOST`, or either with `:PORT`.
         config: Of ssh, or None for the user's.
     """
+
+    meanings: ClassVar[Mapping[str, str]] = _MEANINGS
 
     def __init__(self, target: str, config: str | None = None) -> None:
         self.place = f"ssh:{target}"
@@ -53,35 +66,13 @@ class SshLink(Link):
 
     def push(self, source: Path, target: str, timeout_s: float) -> None:
         """Copies a file there through the shell, which needs no further program on the board."""
+        what = f"pushing {source.name}"
         with source.open("rb") as stream:
-            done = self.local(
-                self.words(f"cat > {shlex.quote(target)}"), timeout_s, f"pushing {source.name}", stream
-            )
-        if done.status:
-            said = done.stderr.strip()
-            raise DeviceError(f"{self.place}: {source.name} cannot be pushed: {self._why(said)}", said)
+            self.copied(self.local(self.words(f"cat > {shlex.quote(target)}"), timeout_s, what, stream), what)
 
     def pull(self, source: str, timeout_s: float) -> bytes:
         """Returns the content of a file from there."""
         return self.content(self.words(f"cat {shlex.quote(source)}"), timeout_s, f"pulling {source}")
-
-    def reason(self, said: str) -> str | None:
-        """Returns what a message of ssh means."""
-        for sign, meaning in _MEANINGS.items():
-            if sign in said:
-                return meaning
-        return super().reason(said)
-
-
-_MEANINGS = {
-    "Permission denied (": "it accepts no key of yours. Install one with `ssh-copy-id`.",
-    "Host key verification failed": "its host key is not known. Connect once by hand with `ssh`.",
-    "Could not resolve hostname": "there is no machine of that name.",
-    "Connection refused": "no ssh server answers there. Check the port, and that sshd runs.",
-    "Connection timed out": "it does not answer. Is it on, and on this network?",
-    "No route to host": "it does not answer. Is it on, and on this network?",
-    "closed by remote host": "the connection broke. Repeat; what was pushed is kept.",
-}
 
 
 @devices.register

@@ -62,15 +62,9 @@ def take_turns(
 
     Args:
         launcher: Where they are launched.
-        workloads: What to run.
-        plan: How often and how long.
-        progress: Called before each step. Defaults to none.
-
-    Returns:
-        A measurement for each workload, in their order.
-
-    Raises:
-        TfzipError: A workload cannot be run; the others' results are lost, since they were paired with it.
+        workloads: As the rest and the result, those of `Device.measure`.
+        plan: See there.
+        progress: See there.
     """
     tick = Ticker(progress, len(workloads) * (1 + plan.launches * (1 + plan.blocks)))
     results = []

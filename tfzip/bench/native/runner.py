@@ -133,13 +133,7 @@ class RunnerProcess:
 
     def close(self) -> None:
         """Ends the process at once if it still runs, here and where it was started."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                with suppress(OSError):  # what was written last had nowhere to go
-                    stream.close()
+        end_process(self._process)
         if self._on_close is not None:
             done, self._on_close = self._on_close, None
             done()
@@ -169,6 +163,17 @@ class RunnerProcess:
         status, message = int(event.get("status", 0)), str(event.get("message", ""))
         kind = _ERRORS.get(status, DeviceError)
         return kind(f"{self._model} on {self._place}: {message or f'the runner ended with status {status}.'}")
+
+
+def end_process(process: "subprocess.Popen[str]") -> None:
+    """Ends a process with pipes at once, if it still runs, and closes them."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(OSError):  # what was written last had nowhere to go
+                stream.close()
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
