@@ -146,14 +146,14 @@ class AdbLink(Link):
 
     def push(self, source: Path, target: str, timeout_s: float) -> None:
         """Copies a file there; adb's exit status is not believed without the size."""
-        what = f"pushing {source.name}"
-        self.copied(self.local([*self._base, "push", str(source), target], timeout_s, what), what)
+        done = self.local([*self._base, "push", str(source), target], timeout_s, f"pushing {source.name}")
+        self.copied(done, f"{source.name} cannot be pushed")
 
     def pull(self, source: str, timeout_s: float) -> bytes:
         """Returns the content of a file from there."""
-        what = f"pulling {source}"
         with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
             target = Path(folder) / "pulled"
-            done = self.local([*self._base, "pull", source, str(target)], timeout_s, what)
-            self.copied(done if target.is_file() else Finished(1, done.stdout, done.stderr), what)
+            done = self.local([*self._base, "pull", source, str(target)], timeout_s, f"pulling {source}")
+            whole = done if target.is_file() else Finished(1, done.stdout, done.stderr)
+            self.copied(whole, f"{source} cannot be pulled")
             return target.read_bytes()

@@ -165,7 +165,7 @@ def find_device(spec: str | Mapping[str, Any] | Device) -> Device:
     if not isinstance(spec, str) or ":" not in spec:
         return devices.get(spec)
     name, _, value = spec.partition(":")
-    known = fields(devices.type_of(name))
-    if not known or known[0].type not in ("str", str):
+    first = next((field for field in fields(devices.type_of(name)) if not field.kw_only), None)
+    if first is None or first.type not in ("str", str):
         raise OptionError(f"Device {name!r} takes nothing after a colon. Received: {spec!r}.")
-    return devices.get({"name": name, known[0].name: value})
+    return devices.get({"name": name, first.name: value})

@@ -147,11 +147,11 @@ class Link(ABC):
         pairs = (line.split(None, 1) for line in listing.splitlines() if " " in line.strip())
         return {name: int(size) for size, name in pairs if size.isdigit()}
 
-    def copied(self, done: Finished, what: str) -> None:
-        """Raises `DeviceError` if a local command that copies a file has failed."""
+    def copied(self, done: Finished, failed: str) -> None:
+        """Raises `DeviceError` if a local command that copies a file has failed, with what that means."""
         if done.status:
             said = (done.stderr + done.stdout).strip()
-            raise DeviceError(f"{self.place}: {what} failed: {self._why(said)}", said)
+            raise DeviceError(f"{self.place}: {failed}: {self._why(said)}", said)
 
     def _why(self, said: str) -> str:
         """Returns what a message means, with the remedy, or its last line."""
