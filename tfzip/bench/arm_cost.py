@@ -4,10 +4,8 @@ from dataclasses import asdict, dataclass
 
 from tfzip.artifact import sha256_of
 from tfzip.bench.agreement import Agreement
-from tfzip.bench.devices.device import Measurement
-from tfzip.bench.native.instructions import Instructions, OperationInstructions
+from tfzip.bench.native.instructions import Counted, Instructions, OperationInstructions
 from tfzip.bench.plan import Workload
-from tfzip.errors import OptionError
 from tfzip.units import format_bytes, format_count
 
 
@@ -60,26 +58,21 @@ class InstructionReport:
         return ", ".join(f"{name} {shares[name]:.0%}" for name in largest if shares[name] >= 0.01)
 
 
-def instruction_report(workload: Workload, measured: Measurement, core: str) -> InstructionReport:
-    """Returns the report of a workload whose instructions were counted.
-
-    Raises:
-        OptionError: They were not.
-    """
-    counted, agreed = measured.counted, measured.agreement
-    if counted is None or agreed is None:
-        raise OptionError(f"{workload.path} was not counted on {core}.")
+def instruction_report(
+    workload: Workload, core: str, counted: Counted, agreed: Agreement, heap_bytes: int
+) -> InstructionReport:
+    """Returns the report of a workload whose instructions were counted."""
     runs = sorted(counted.runs, key=lambda run: run.total)
-    total = runs[len(runs) // 2].total
+    median = runs[len(runs) // 2]
     return InstructionReport(
         file=str(workload.path),
         sha256=sha256_of(workload.path),
         size_bytes=workload.path.stat().st_size,
         core=core,
-        instructions=runs[len(runs) // 2],
+        instructions=median,
         spread=(runs[-1].total - runs[0].total) / runs[0].total,
         operations=counted.operations,
-        covered=sum(one.instructions.total for one in counted.operations) / total,
-        heap_bytes=measured.peak_memory_bytes,
+        covered=sum(one.instructions.total for one in counted.operations) / median.total,
+        heap_bytes=heap_bytes,
         agreement=agreed,
     )

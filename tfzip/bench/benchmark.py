@@ -98,7 +98,11 @@ def benchmark(
         energies += [one.energy for one in measured if one.energy]
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
-        counted += [instruction_report(w, one, environment["cpu"]) for w, one in pairs if one.counted]
+        counted += [
+            instruction_report(w, environment["cpu"], one.counted, one.agreement, one.peak_memory_bytes)
+            for w, one in pairs
+            if one.counted and one.agreement
+        ]
         if latencies:
             verdicts += _verdicts(workloads, measured)
     return BenchmarkReport(

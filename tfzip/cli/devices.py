@@ -4,8 +4,6 @@ from typing import Any
 
 import click
 
-_LITERT = "https://storage.googleapis.com/litert/binaries/latest"
-
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -22,9 +20,9 @@ def command(context: click.Context) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--url", default=_LITERT, show_default=True, help="Where benchmark_model is.")
+@click.option("--url", help="Where benchmark_model is.  [default: LiteRT's own place]")
 @click.option("--sha256", help="Of benchmark_model.  [default: what comes, which is then kept to]")
-def setup(name: str, url: str, sha256: str | None) -> None:
+def setup(name: str, url: str | None, sha256: str | None) -> None:
     """Build and fetch what NAME needs: qemu, android, ssh, or benchmark_model for LiteRT's own tool."""
     from tfzip.bench.devices.setup import set_up
 

@@ -13,16 +13,15 @@ from tfzip.bench.agreement import Agreement, Reference, agreement
 from tfzip.bench.devices.arm_cores import CORES, EMULATOR, SYSROOT, write_root
 from tfzip.bench.devices.device import Device, Found, Measurement, Progress, Ticker, devices
 from tfzip.bench.devices.machine import describe_machine
-from tfzip.bench.devices.setup import install_command, missing
+from tfzip.bench.devices.setup import install_command, missing, require
 from tfzip.bench.native.instructions import Counted, parse_counts
 from tfzip.bench.native.library import library_for, library_version
 from tfzip.bench.native.runner import RunnerCall, RunnerProcess
 from tfzip.bench.native.toolchain import counter, runner_for
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.reference import reference_of
-from tfzip.errors import MissingDependencyError, OptionError, UnknownNameError
+from tfzip.errors import OptionError, UnknownNameError
 
-_NEEDED = ("lib/ld-linux-aarch64.so.1", "lib/libstdc++.so.6")
 _RUNS = 3
 _PATIENCE = 20.0  # emulation takes hundreds of times as long as a machine of today
 
@@ -155,14 +154,4 @@ class QemuDevice(Device):
             raise OptionError(
                 f"Instructions are counted with one thread. Received: {', '.join(map(str, plan.threads))}."
             )
-        if shutil.which(EMULATOR) is None:
-            raise MissingDependencyError(
-                f"There is no {EMULATOR}. Install it, for example apt-get install qemu-user;"
-                " `tfzip devices setup qemu` lists all that is needed."
-            )
-        for name in _NEEDED:
-            if not (Path(self.sysroot) / name).exists():
-                raise MissingDependencyError(
-                    f"{self.sysroot} has no {name}. Install the libraries for AArch64, for example"
-                    " apt-get install libc6-dev-arm64-cross libstdc++6-arm64-cross, or set sysroot."
-                )
+        require("qemu", Path(self.sysroot))

@@ -3,6 +3,7 @@
 import secrets
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +49,7 @@ class VendorBench:
         self._shelf = shelf
         self._words = ([f"taskset {mask}"] if mask else []) + [shlex.quote(program)]
         self._settle = settle
+        self._models: dict[Path, str] = {}
 
     def measure(
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None
@@ -56,7 +58,8 @@ class VendorBench:
         return take_turns(self, workloads, plan, progress)
 
     def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
-        """Returns the peak that the tool reports."""
+        """Pushes a workload and returns the peak that the tool reports."""
+        self._models[workload.path] = self._shelf.put(workload.path)
         return self.run(workload, _MEMORY_RUNS, plan.timeout_s, memory=True).peak_bytes
 
     def launch(self, workload: Workload, plan: BenchPlan) -> "VendorLaunch":
@@ -71,7 +74,7 @@ class VendorBench:
         Raises:
             DeviceError: It fails, hangs, or reports nothing.
         """
-        model = self._shelf.put(workload.path)
+        model = self._models[workload.path]
         result = f"{self._shelf.folder}/result-{secrets.token_hex(6)}.pb"
         words = " ".join([*self._words, *flags(model, workload.threads, runs, result, memory=memory)])
         done = self._link.run(words, timeout_s)

@@ -18,6 +18,7 @@ _FOLDERS = {
     "linux-x86_64": "linux_x86_64",
 }
 _DOWNLOAD_TIMEOUT_S = 60.0
+LITERT_BINARIES = "https://storage.googleapis.com/litert/binaries/latest"
 
 
 @dataclass(frozen=True)
