@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.files import convert, convolutions, two_inputs
+from tests.bench.files import convert, convolutions, loop, two_inputs
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +33,8 @@ def int8(folder):
 @pytest.fixture(scope="session")
 def pair(folder):
     return convert(two_inputs(), folder / "pair.tflite")
+
+
+@pytest.fixture(scope="session")
+def lstm(folder):
+    return convert(loop(), folder / "lstm.tflite")

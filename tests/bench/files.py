@@ -23,6 +23,11 @@ def two_inputs():
     return keras.Model({"image": image, "index": index}, image + row)
 
 
+def loop():
+    inputs = keras.Input((6, 5))
+    return keras.Model(inputs, keras.layers.LSTM(4)(inputs))
+
+
 def convert(model, path: Path, kind: str = "float32") -> Path:
     archive, folder = keras.export.ExportArchive(), path.with_suffix("")
     archive.track(model)

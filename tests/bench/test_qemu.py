@@ -96,6 +96,15 @@ def test_operations_add_up_to_the_whole(counted):
     assert any("Convolution" in kind for kind in kinds)
 
 
+def test_a_loop_is_the_operations_of_its_body(arm_library, lstm):  # noqa: F811
+    (one,) = tfzip.benchmark(lstm, device="qemu").instructions
+    names = [operation.name for operation in one.operations]
+    assert "WHILE" not in names
+    assert sum("Fully Connected" in name for name in names) >= 2 * 6  # two in each of the six steps
+    assert 0 < one.covered < 1
+    assert all(operation.instructions.total > 0 for operation in one.operations)
+
+
 def test_int8_outputs_are_those_of_the_host_to_the_last_bit(counted):
     floats, integers = counted.instructions
     assert integers.agreement.identical

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _ROW, _LEFT, _WIDTH = 34, 260, 560
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .25em .8em; text-align: right }
+table { border-collapse: collapse; margin: 1em 0 }
+td, th { padding: .25em .6em; text-align: right; white-space: nowrap }
 td:first-child, th:first-child { text-align: left } th { border-bottom: 1px solid #888 }
 svg text { font: 13px system-ui, sans-serif } .bar { fill: #7aa6d8 } .other { fill: #d8a47a }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } svg text { fill: #ddd } }

@@ -1,13 +1,14 @@
 """What the counter of instructions noted: per inference, by class and by operation."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from tfzip.errors import DeviceError
 
-_INVOKE, _OPERATION, _DELEGATED = 1, 2, 8
+_OPERATION, _DELEGATED = 2, 8
 
 
 @dataclass(frozen=True)
@@ -105,21 +106,31 @@ def _operations(
     """Returns what lies between the readings of the clock that belong to each operation.
 
     An operation of LiteRT has the numbers of its readings in its event. XNNPACK reads the clock once when it
-    begins its part of the graph and once after each of its operations.
+    begins its part of the graph and once after each of its operations. A loop is left out: it is the
+    operations of its body, with what the profiler itself does between them.
     """
-    found = []
-    at = next(event["start"] for event in profile if event["name"] == "Invoke")
-    in_delegate = False
+    spans = list(_spans(profile))
+    begins = [begin for _, begin, _ in spans[1:]] + [sys.maxsize]
+    return [
+        OperationInstructions(
+            event["name"], event["type"] == _DELEGATED, readings[end - first] - readings[begin - first]
+        )
+        for (event, begin, end), following in zip(spans, begins, strict=True)
+        if end <= following
+    ]
+
+
+def _spans(profile: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int, int]]:
+    """Yields the operations with the numbers of the readings before and after them, in order."""
+    at, in_delegate = 0, False
     for event in profile:
-        if event["type"] == _INVOKE:
-            continue
-        delegated = event["type"] == _DELEGATED
-        if delegated:
+        if event["type"] == _DELEGATED:
             begin = at if in_delegate else at + 1
-            at = begin + 1
-        else:
-            begin, at = event["start"], event["start"] + event["elapsed"]
-        in_delegate = delegated
-        spent = readings[at - first] - readings[begin - first]
-        found.append(OperationInstructions(event["name"], delegated, spent))
-    return found
+            at = begin + event["elapsed"]
+            yield event, begin, at
+        elif event["type"] == _OPERATION:
+            at = event["start"] + event["elapsed"]
+            yield event, event["start"], at
+        else:  # a phase of a run; operations may follow its beginning
+            at = event["start"] if event["name"] == "Invoke" else event["start"] + event["elapsed"]
+        in_delegate = event["type"] == _DELEGATED
