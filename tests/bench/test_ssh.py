@@ -14,6 +14,7 @@ import pytest
 import tfzip
 from tests.bench.arm import needs_compiler
 from tfzip.bench.devices import SshDevice, find_device
+from tfzip.bench.devices.ssh import SshLink
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
@@ -43,6 +44,7 @@ def board(tmp_path_factory):
     (folder / "server").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile {folder}/pid\n"
         f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+        f"SetEnv HOME={folder}\n"  # the files of somebody's shell have no part in this
     )
     (folder / "client").write_text(
         f"Host board\n Port {port}\n User {getpass.getuser()}\n IdentityFile {folder}/user\n"
@@ -51,7 +53,7 @@ def board(tmp_path_factory):
         "Host *\n HostName 127.0.0.1\n IdentitiesOnly yes\n StrictHostKeyChecking no\n"
         " UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
     )
-    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "server")], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([SSHD, "-D", "-E", str(folder / "log"), "-f", str(folder / "server")])
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -85,6 +87,28 @@ def test_files_are_measured_in_turns_and_leave_nothing_running(board, small, lar
     assert report.environment["cores"] >= 1
     assert left_over(board["folder"]) == []
     assert not [name for name in names(board) if name.endswith((".pid", ".partial", ".out"))]
+
+
+def test_commands_share_a_connection_that_ends_with_the_link(board):
+    log = Path(board["config"]).with_name("log")
+    before = log.read_text().count("Accepted publickey")
+    link = SshLink(board["target"], board["config"])
+    assert [link.check(f"echo {number}", 10) for number in range(3)] == ["0\n", "1\n", "2\n"]
+    assert log.read_text().count("Accepted publickey") == before + 1
+    folder = next(option for option in link.words("true") if option.startswith("ControlPath=")).partition(
+        "="
+    )[2]
+    assert Path(folder).is_socket()
+    del link
+    assert not Path(folder).parent.exists()
+
+
+def test_a_connection_that_the_user_shares_is_left_to_ssh(board, tmp_path):
+    config = tmp_path / "client"
+    config.write_text(f"ControlPath {tmp_path}/own\n{Path(board['config']).read_text()}")
+    link = SshLink(board["target"], str(config))
+    assert link.check("echo here", 10) == "here\n"
+    assert not [word for word in link.words("true") if word.startswith("Control")]
 
 
 def test_nothing_is_pushed_twice(board, small, int8):

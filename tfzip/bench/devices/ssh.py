@@ -1,7 +1,11 @@
 """Linux boards over ssh, such as a Raspberry Pi."""
 
+import re
 import shlex
 import shutil
+import subprocess
+import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +18,7 @@ from tfzip.bench.devices.preflight import Preflight
 from tfzip.bench.devices.programs import agent, bundled, native
 from tfzip.bench.devices.remote import Program
 from tfzip.bench.devices.shelf import Shelf
-from tfzip.errors import MissingDependencyError, OptionError
+from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 
 _MEANINGS = {
     "Permission denied (": "it accepts no key of yours. Install one with `ssh-copy-id`.",
@@ -26,9 +30,14 @@ _MEANINGS = {
     "closed by remote host": "the connection broke. Repeat; what was pushed is kept.",
 }
 
+_IDLE_S = 60  # after which a connection ends that nobody could close
+
 
 class SshLink(Link):
     """A machine behind ssh, with keys instead of a password.
+
+    All commands share one connection, since a handshake takes longer than most of them. It is closed with the
+    link. A connection that the user's configuration shares is left as it is.
 
     Args:
         target: `HOST`, `USER@HOST`, or either with `:PORT`.
@@ -50,11 +59,40 @@ class SshLink(Link):
         self._base += ["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"]
         self._base += ["-F", config] if config else []
         self._base += ["-p", port] if named != target else []
-        self._base.append(named)
+        self._host = named
+        self._shared: list[str] | None = None
 
     def words(self, command: str) -> list[str]:
-        """Returns the `ssh` that runs a command in a plain shell, whatever the user's own is."""
-        return [*self._base, f"sh -c {shlex.quote(command)}"]
+        """Returns the `ssh` that runs a command in a plain shell, whatever the user's own is.
+
+        Raises:
+            DeviceError: The machine is not there or lets nobody in.
+        """
+        if self._shared is None:
+            self._shared = self._share()
+        return [*self._base, *self._shared, self._host, f"sh -c {shlex.quote(command)}"]
+
+    def _share(self) -> list[str]:
+        """Connects, and returns the options by which further calls use that connection."""
+        asked = subprocess.run([*self._base, "-G", self._host], capture_output=True, text=True, check=False)  # noqa: S603
+        if re.search(r"^controlpath (?!none$)", asked.stdout, re.MULTILINE):
+            return []
+        folder = tempfile.mkdtemp(prefix="tfzip-")  # a socket's path is short, and nobody else's
+        options = ["-o", f"ControlPath={folder}/ssh", "-o", "ControlMaster=no"]
+        weakref.finalize(self, _close, [*self._base, *options, "-O", "exit", self._host], folder)
+        complaints = Path(folder, "stderr")
+        with complaints.open("wb") as stderr:  # a pipe would stay open for as long as the connection
+            done = subprocess.run(  # noqa: S603
+                [*self._base, "-M", "-N", "-f", "-o", f"ControlPersist={_IDLE_S}", *options[:2], self._host],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                check=False,
+            )
+        if done.returncode:
+            said = complaints.read_text(errors="replace").strip()
+            raise DeviceError(f"{self.place} does not answer: {self._why(said)}", said)
+        return options
 
     def push(self, source: Path, target: str, timeout_s: float) -> None:
         """Copies a file there through the shell, which needs no further program on the board."""
@@ -66,6 +104,12 @@ class SshLink(Link):
     def pull(self, source: str, timeout_s: float) -> bytes:
         """Returns the content of a file from there."""
         return self.content(self.words(f"cat {shlex.quote(source)}"), timeout_s, f"pulling {source}")
+
+
+def _close(words: list[str], folder: str) -> None:
+    """Ends a shared connection, if it is still there."""
+    subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False)  # noqa: S603
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @devices.register
