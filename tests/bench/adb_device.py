@@ -28,6 +28,12 @@ FAULTS = {
     "silent_run": "never passes on what a runner that waits for commands prints",
     "kill_runner": "ends the runner after so many milliseconds",
     "refuse_shell": "closes every shell at once",
+    "gone_in_pull": "closes the connection after so many bytes of a pull",
+    "short_pull": "leaves so many bytes of a pulled file out and says that it went well",
+    "other_outputs": "changes what the runner computed when it is pulled",
+    "noexec": "refuses to run the pushed programs",
+    "babble": "prints lines of its own, one of them half an event, between those of the runner",
+    "frozen": "answers nothing any more, so many milliseconds after a runner started",
 }
 VERSION, MAX_DATA = 0x01000001, 256 * 1024
 SYNC, CNXN, AUTH, OPEN, OKAY, CLSE, WRTE = (
@@ -166,7 +172,7 @@ class Device:
             return None
         if "always" not in words:
             path.unlink()
-        return int(words[1]) if len(words) > 1 else 0
+        return next((int(word) for word in words[1:] if word.isdigit()), 0)
 
     def inside(self, command):
         """Returns a command in which the device's own folders are those under its root."""
@@ -204,6 +210,10 @@ class Device:
         if self.fault("refuse_shell") is not None:
             return
         runs = "--model" in command and "exec " in command
+        if runs and self.fault("noexec") is not None:
+            command = "echo 'sh: runner: Permission denied' >&2; exit 126"
+        if runs and (after_ms := self.fault("frozen")) is not None:
+            asyncio.get_running_loop().call_later(after_ms / 1e3, os.kill, os.getpid(), signal.SIGSTOP)
         waits = runs and "--blocks" in command
         environment = {
             **os.environ,
@@ -260,8 +270,13 @@ class Device:
     async def pass_on(self, stream, source, kind, packets, *, runs=False, waits=False):
         silent = waits and self.fault("silent_run") is not None
         gone, cut = (self.fault(name) if runs else None for name in ("gone_in_run", "cut_in_run"))
+        babble = runs and self.fault("babble") is not None
         sent = 0
         while data := await source.readline():
+            if babble:
+                await self.write(
+                    stream, kind, b'WARNING: linker: ignored\n{"event": "block", "sam\n', packets
+                )
             self.loaded = self.loaded and b'"sustained"' not in data
             data = data.replace(str(self.root).encode(), b"")
             if silent:
@@ -344,6 +359,14 @@ class Device:
         except OSError as problem:
             await self.fail(stream, problem.strerror)
             return
+        gone, short, other = (self.fault(name) for name in ("gone_in_pull", "short_pull", "other_outputs"))
+        if gone is not None:
+            await stream.write(struct.pack("<4sI", b"DATA", len(content)) + content[:gone])
+            self.vanish()
+            raise ConnectionResetError
+        if other is not None:
+            content = bytes(byte ^ 0x55 for byte in content)
+        content = content[: len(content) - (short or 0)]
         for at in range(0, len(content), 65536):
             part = content[at : at + 65536]
             await stream.write(struct.pack("<4sI", b"DATA", len(part)) + part)

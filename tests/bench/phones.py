@@ -1,8 +1,10 @@
 """Pretended phones behind the real adb: a server of its own, connected devices, faults."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,25 @@ import pytest
 from tests.bench.arm import needs_qemu
 from tfzip.bench.devices.arm_cores import CORES, SYSROOT, write_root
 
+FAULTS = {  # what happens to a pretended phone, and what is said of it
+    "gone_before_push": "no longer connected|connection closed|offline|cannot be pushed",
+    "gone_in_push 1000": "no longer connected|connection closed|offline|cannot be pushed",
+    "no_space": "no space left",
+    "read_only": "read-only file system",
+    "short_push 100": "of a file arrived",
+    "noexec": "without its end marker.*Permission denied",
+    "gone_in_run 10": "without its end marker|no longer connected|does not answer",
+    "gone_in_run 500": "without its end marker|no longer connected|does not answer",
+    "cut_in_run 10": "without its end marker",
+    "cut_in_run 300": "without its end marker",
+    "kill_runner 10": "without its end marker",
+    "silent_run": "nothing came for",
+    "frozen 300": "nothing came for|did not finish within",
+    "gone_in_pull 8": "cannot be pulled",
+    "short_pull 1": "bytes of outputs, expected",
+    "other_outputs": "differs from the host's",
+    "refuse_shell": "does not answer|connection closed",
+}
 HERE = Path(__file__).parent
 ADB = shutil.which("adb")
 needs_adb = [needs_qemu, pytest.mark.skipif(ADB is None, reason="not installed: adb")]
@@ -74,6 +95,7 @@ class Phone:
         (self.root / "fault").unlink(missing_ok=True)
         if fault:
             (self.root / "fault").write_text(fault)
+        self.process.send_signal(signal.SIGCONT)  # it may be frozen
 
     def running(self):
         """Returns the processes of runners on this device."""
@@ -94,10 +116,9 @@ def adb(*arguments):
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A server of adb's that no other adb sees; yields what makes phones."""
-    folder = tmp_path_factory.mktemp("adb")
+@contextlib.contextmanager
+def own_server(folder):
+    """A server of adb's that no other adb sees; gives what makes phones, which end with it."""
     shim = folder / "shim.so"
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", shim, HERE / "exec_shim.c", "-ldl"], check=True)
     own = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "HOME": str(folder), "ADB_MDNS": "0"}
@@ -110,9 +131,18 @@ def server(tmp_path_factory):
         phones.append(Phone(folder / name, shim, **options))
         return phones[-1]
 
-    yield make
-    adb("kill-server")
-    for phone in phones:
-        phone.end()
-    for name, value in kept.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    try:
+        yield make
+    finally:
+        adb("kill-server")
+        for phone in phones:
+            phone.end()
+        for name, value in kept.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Yields what makes phones, behind a server of adb's of their own."""
+    with own_server(tmp_path_factory.mktemp("adb")) as make:
+        yield make

@@ -8,10 +8,10 @@ import pytest
 
 import tfzip
 from tests.bench.arm import arm_library  # noqa: F401 (a fixture)
-from tests.bench.phones import adb, needs_adb, server  # noqa: F401 (a fixture)
+from tests.bench.phones import FAULTS, adb, needs_adb, server  # noqa: F401 (a fixture)
 from tests.bench.schema_check import violations
 from tests.bench.test_benchmark import SCHEMA
-from tfzip.bench.devices import find_device
+from tfzip.bench.devices import find_device, timed
 from tfzip.bench.devices.adb import find_adb, list_devices
 from tfzip.bench.parallel import benchmark_devices, raise_first
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError, TfzipError
@@ -56,16 +56,17 @@ def test_clocks_are_fixed_and_given_free_again(device, phone, int8):
     assert commands == [f"power set-fixed-performance-mode-enabled {state}" for state in ("true", "false")]
 
 
-def test_many_files_take_one_push_of_the_runner(device, phone, int8, tmp_path):
+def test_many_files_take_one_push_of_the_runner(device, phone, int8, tmp_path, monkeypatch):
+    monkeypatch.setattr(timed, "_TOGETHER", 2)
     phone.clear()
     files = []
-    for number in range(12):
+    for number in range(3):
         files.append(tmp_path / f"{number}.tflite")
         files[-1].write_bytes(int8.read_bytes() + bytes([number]))
     report = tfzip.benchmark(files, device=device, **{**QUICK, "runs": 1})
-    assert len(report.latencies) == 12
+    assert len(report.latencies) == 3
     pushed = [path for path in phone.shelf.iterdir() if path.is_file() and not path.is_symlink()]
-    assert sum(path.suffix == ".tflite" for path in pushed) == 12
+    assert sum(path.suffix == ".tflite" for path in pushed) == 3
     assert sum(path.stat().st_size > 5_000_000 for path in pushed) == 1  # the library is there once
 
 
@@ -90,23 +91,9 @@ def test_two_phones_are_measured_at_once(device, server, int8):  # noqa: F811
     assert tfzip.benchmark(int8, device="android", **QUICK).latencies
 
 
-FAULTS = {
-    "gone_before_push": "no longer connected|connection closed|offline|cannot be pushed",
-    "gone_in_push 1000": "no longer connected|connection closed|offline|cannot be pushed",
-    "no_space": "no space left",
-    "read_only": "read-only file system",
-    "short_push 100": "of a file arrived",
-    "gone_in_run 10": "without its end marker|no longer connected|does not answer",
-    "gone_in_run 500": "without its end marker|no longer connected|does not answer",
-    "cut_in_run 10": "without its end marker",
-    "cut_in_run 300": "without its end marker",
-    "kill_runner 10": "without its end marker",
-    "silent_run": "nothing came for",
-    "refuse_shell": "does not answer|connection closed",
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(name, marks=pytest.mark.slow) if "frozen" in name else name for name in FAULTS]
+)
 def test_a_fault_is_one_clear_line_in_bounded_time_and_leaves_nothing(fault, device, phone, small):
     if "push" in fault or fault in ("no_space", "read_only"):
         phone.clear()
@@ -120,6 +107,21 @@ def test_a_fault_is_one_clear_line_in_bounded_time_and_leaves_nothing(fault, dev
     phone.connect()
     assert list(phone.shelf.glob("*.partial")) == [] or "gone" in fault
     assert tfzip.benchmark(small, device=device, **QUICK).latencies  # and the next try works
+
+
+def test_lines_that_the_runner_did_not_write_are_passed_over(device, phone, small):
+    phone.fail("babble always")
+    assert tfzip.benchmark(small, device=device, **QUICK).latencies
+
+
+def test_a_server_of_adb_that_goes_during_a_run_is_one_line(device, phone, small):
+    ended = threading.Timer(1.5, adb, ("kill-server",))
+    ended.start()
+    with pytest.raises(DeviceError, match="end marker|no longer connected|connection closed"):
+        tfzip.benchmark(small, device=device, timeout_s=8, **{**QUICK, "launches": 30})
+    ended.join()
+    phone.connect()
+    assert tfzip.benchmark(small, device=device, **QUICK).latencies
 
 
 def test_a_slow_link_is_waited_for(device, phone, small):

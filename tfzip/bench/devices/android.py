@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -117,8 +117,7 @@ def _constant_clocks(link: Link) -> Iterator[None]:
         yield
     finally:
         if asked:
-            with suppress(DeviceError):
-                link.run(f"{command} false", LINK_TIMEOUT_S)
+            link.tidy(f"{command} false")
 
 
 def _changes(before: Preflight, after: Preflight) -> list[str]:

@@ -2,8 +2,10 @@
 
 import shlex
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar
@@ -11,6 +13,7 @@ from typing import IO, ClassVar
 from tfzip.errors import DeviceError
 
 _STATUS = "__tfzip_status="
+_TIDY_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Link(ABC):
     """
 
     place: str
+    _silent = False  # whether a command to clean up was not answered
     meanings: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
@@ -87,6 +91,14 @@ class Link(ABC):
             said = (done.stderr or done.stdout).strip()
             raise DeviceError(f"{self.place}: {self._why(said)}", said)
         return done.stdout
+
+    def tidy(self, command: str) -> None:
+        """Runs a command that cleans up, if the machine is still there; for a silent one it waits once."""
+        start = time.monotonic()
+        if not self._silent:
+            with suppress(DeviceError):
+                self.run(command, _TIDY_TIMEOUT_S)
+            self._silent = time.monotonic() - start >= _TIDY_TIMEOUT_S
 
     def start(self, command: str) -> "subprocess.Popen[str]":
         """Starts a command there, with pipes for all three streams."""

@@ -3,7 +3,6 @@
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,12 +159,10 @@ class RemoteBench:
     def _end(self, note: str) -> None:
         """Ends a process of the device by the number that it noted."""
         quoted = shlex.quote(note)
-        with suppress(DeviceError):
-            self.link.run(
-                f"if [ -f {quoted} ]; then pid=$(cat {quoted}); rm -f {quoted};"
-                " if grep -q -- --model /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi; fi",
-                _COMMAND_TIMEOUT_S,
-            )
+        self.link.tidy(
+            f"if [ -f {quoted} ]; then pid=$(cat {quoted}); rm -f {quoted};"
+            " if grep -q -- --model /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid; fi; fi"
+        )
 
     def _compare(self, staged: _Staged, outputs: str, digest: str) -> None:
         if digest != staged.digest:

@@ -2,7 +2,6 @@
 
 import secrets
 import shlex
-from contextlib import suppress
 from pathlib import Path
 
 from tfzip.artifact import sha256_of
@@ -52,8 +51,7 @@ class Shelf:
 
     def remove(self, path: str) -> None:
         """Removes a file of the device, if it and the device are there."""
-        with suppress(DeviceError):
-            self.link.run(f"rm -f {shlex.quote(path)}", _COMMAND_TIMEOUT_S)
+        self.link.tidy(f"rm -f {shlex.quote(path)}")
 
     def _name(self, partial: str, target: str, size: int, program: bool) -> None:
         quoted = shlex.quote(partial)

@@ -13,6 +13,8 @@ from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
 
+_TOGETHER = 16
+
 
 class Launch(ABC):
     """A file that is open in a fresh process on a device; a context manager that ends the process.
@@ -58,7 +60,8 @@ def take_turns(
     """Measures workloads in turns.
 
     In a launch every workload is opened in a process of its own and warmed up, in a random order. Then each
-    runs a block in that order, then in the reverse order, and so on: A B B A.
+    runs a block in that order, then in the reverse order, and so on: A B B A. Of many workloads 16 at a time
+    take turns, others in each launch, so that a device need not hold all of them at once.
 
     Args:
         launcher: Where they are launched.
@@ -73,7 +76,9 @@ def take_turns(
         results.append(Measurement(launcher.peak_memory_bytes(workload, plan)))
     for number in range(plan.launches):
         order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
-        _launch_all(launcher, [(workloads[i], results[i]) for i in order], plan, tick)
+        for start in range(0, len(order), _TOGETHER):
+            together = order[start : start + _TOGETHER]
+            _launch_all(launcher, [(workloads[i], results[i]) for i in together], plan, tick)
     return results
 
 
