@@ -21,12 +21,12 @@ from common import save
 
 import tfzip
 from tfzip.bench.devices import find_device
-from tfzip.bench.history import History
+from tfzip.bench.history import add, stored
 from tfzip.bench.parallel import benchmark_devices
 from tfzip.errors import TfzipError
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.bench.phones import FAULTS, Phone, adb, own_server  # noqa: E402
+from tests.bench.phones import FAULTS, Phone, adb, own_server
 
 QUICK = {"runs": 4, "min_duration_s": 0, "launches": 2, "rounds": 1, "warmup_s": 0.01, "timeout_s": 10}
 LONGEST_S = 60.0
@@ -65,9 +65,9 @@ class Bench:
         keras.utils.set_random_seed(0)
         layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(8, 3), keras.layers.Dense(4)]
         self.file = tfzip.export(keras.Sequential(layers), folder / "model.tflite").path
-        self.history = History(folder / "history.sqlite")
-        self.history.add(self.measure())
-        self.kept = self._rows()
+        self.history = folder / "history.sqlite"
+        add(self.measure(), self.history)
+        self.kept = stored(self.history)
 
     def measure(self, serial: str | None = None, **options: Any) -> Any:
         """Measures the file on a phone, the first by default."""
@@ -136,9 +136,9 @@ class Bench:
         self.phone.fail(None)
         self.phone.connect()
         clear = bool(re.search(wanted, said)) and "\n" not in said if wanted else said == ""
-        left = len(self.phone.running()) + _adb_clients()
+        left = self._left()
         works = bool(self.measure().latencies)
-        kept = self._rows() == self.kept
+        kept = stored(self.history) == self.kept
         return {
             "fault": fault,
             "said": said.replace(self.phone.serial, "SERIAL").replace(str(self.folder), ""),
@@ -149,8 +149,12 @@ class Bench:
             "as_wanted": clear and not left and works and kept and seconds < LONGEST_S,
         }
 
-    def _rows(self) -> list[Any]:
-        return self.history.rows()
+    def _left(self) -> int:
+        """Returns how many processes of the call still run a few seconds after it."""
+        end = time.monotonic() + 5
+        while (left := len(self.phone.running()) + _adb_clients()) and time.monotonic() < end:
+            time.sleep(0.2)
+        return left
 
     @contextmanager
     def _other(self, name: str, **options: Any) -> Iterator[Phone]:

@@ -204,7 +204,8 @@ class Device:
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            await stream.close()
+            with contextlib.suppress(ConnectionError):
+                await stream.close()
 
     async def shell(self, stream, command, *, packets):
         if self.fault("refuse_shell") is not None:
@@ -247,7 +248,8 @@ class Device:
         finally:
             tasks[0].cancel()
             if process.returncode is None and not runs:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
             elif process.returncode is None:
                 process.stdin.close()  # a runner is left to the host to end, as on a phone
 

@@ -43,6 +43,7 @@ def test_a_file_is_pushed_run_and_compared(device, phone, int8, small):
     floats, integers = report.latencies
     assert floats.agreement.largest < 1e-5
     assert integers.agreement.identical
+    assert min(floats.peak_memory_bytes, floats.pss_bytes, floats.heap_bytes) > 10_000
     assert report.environment["cpu"] == "TestSoC"
     assert report.environment["android"]["ro.product.cpu.abi"] == "arm64-v8a"
     assert report.environment["battery"]["temperature"] == "300"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfzip.bench import BenchPlan
-from tfzip.bench.devices import HostDevice, Launch, Opening, TimedDevice, devices, host
+from tfzip.bench.devices import HostDevice, Launch, Memory, Opening, TimedDevice, devices, host
 from tfzip.bench.plan import Workload
 from tfzip.bench.worker import WarmUp
 from tfzip.errors import FileFormatError, MissingDependencyError, SandboxError, UnknownNameError
@@ -27,9 +27,9 @@ class RecordingDevice(TimedDevice):
     def environment(self, plan):
         return {"cores": 1, "load_average": 0.0, "governor": None}
 
-    def peak_memory_bytes(self, workload, plan):
+    def memory(self, workload, plan):
         self.log.append(("memory", workload.path.name))
-        return 1000
+        return Memory(1000)
 
     def launch(self, workload, plan):
         return RecordingLaunch(self, workload.path.name)
@@ -78,7 +78,7 @@ def test_results_come_back_in_the_order_of_the_workloads():
     first, second = RecordingDevice().measure(workloads("a", "bb"), plan)
     assert [[block.tolist() for block in launch] for launch in first.samples] == [[[1.0] * 3] * 2] * 2
     assert [[block.tolist() for block in launch] for launch in second.samples] == [[[2.0] * 3] * 2] * 2
-    assert first.peak_memory_bytes == 1000
+    assert first.memory == Memory(1000)
     assert len(first.openings) == len(first.warm_ups) == 2
 
 
@@ -146,4 +146,4 @@ def test_a_damaged_file_says_so(tmp_path):
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"\x00" * 64)
     with pytest.raises(FileFormatError, match=r"broken\.tflite cannot be opened"):
-        HostDevice().peak_memory_bytes(Workload(broken, 1), BenchPlan())
+        HostDevice().memory(Workload(broken, 1), BenchPlan())

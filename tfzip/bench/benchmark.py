@@ -99,7 +99,7 @@ def benchmark(
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
         counted += [
-            instruction_report(w, environment["cpu"], one.counted, one.agreement, one.peak_memory_bytes)
+            instruction_report(w, environment["cpu"], one.counted, one.agreement, one.memory.peak_bytes)
             for w, one in pairs
             if one.counted and one.agreement
         ]
@@ -162,7 +162,9 @@ def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> Late
         cold_start_ms=stdlib.median(o.cold_start_ms for o in measured.openings),
         init_ms=stdlib.median(o.init_ms for o in measured.openings),
         first_inference_ms=stdlib.median(o.first_inference_ms for o in measured.openings),
-        peak_memory_bytes=measured.peak_memory_bytes,
+        peak_memory_bytes=measured.memory.peak_bytes,
+        pss_bytes=measured.memory.pss_bytes,
+        heap_bytes=measured.memory.heap_bytes,
         disturbances=tuple(_disturbances(measured, samples)),
         launches=tuple(_launches(measured)),
         agreement=measured.agreement,

@@ -66,6 +66,8 @@ class LatencyReport:
         init_ms: Reading the file, building the interpreter, allocating tensors, median over launches.
         first_inference_ms: The first run, median over launches.
         peak_memory_bytes: What the file adds to the peak memory of a process of its own.
+        pss_bytes: Proportional set size of that process after its runs, None where the system does not tell.
+        heap_bytes: What its allocator has given out for the file, the arena of tensors with it, or None.
         disturbances: Why the figures may not be trusted; empty when the machine was quiet.
         launches: The raw samples.
         agreement: How the outputs of a device differ from those of the host; None on the host itself.
@@ -89,6 +91,8 @@ class LatencyReport:
     init_ms: float
     first_inference_ms: float
     peak_memory_bytes: int
+    pss_bytes: int | None
+    heap_bytes: int | None
     disturbances: tuple[str, ...]
     launches: tuple[LaunchReport, ...]
     agreement: Agreement | None = None

@@ -34,12 +34,29 @@ class Opening:
     first_inference_ms: float
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What a file needs in a process of its own.
+
+    Attributes:
+        peak_bytes: Peak of the resident memory over the baseline.
+        pss_bytes: Resident memory after the runs, shared pages divided among those who share them
+            (proportional set size); None where the system does not tell.
+        heap_bytes: What the allocator has given out for the file, the arena of tensors with it; None where it
+            does not tell.
+    """
+
+    peak_bytes: int
+    pss_bytes: int | None = None
+    heap_bytes: int | None = None
+
+
 @dataclass
 class Measurement:
     """What was measured of one workload.
 
     Attributes:
-        peak_memory_bytes: Peak of a process of its own over its baseline.
+        memory: Of a process of its own.
         openings: One for each launch.
         warm_ups: One for each launch.
         samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
@@ -49,7 +66,7 @@ class Measurement:
         agreement: How the outputs differ from those of the host; None on the host itself.
     """
 
-    peak_memory_bytes: int
+    memory: Memory
     openings: list[Opening] = field(default_factory=list)
     warm_ups: list[WarmUp] = field(default_factory=list)
     samples: list[list[Samples]] = field(default_factory=list)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfzip.bench.devices.device import Found, Opening, devices
+from tfzip.bench.devices.device import Found, Memory, Opening, devices
 from tfzip.bench.devices.machine import describe_machine, physical_memory_bytes
 from tfzip.bench.devices.timed import Launch, TimedDevice
 from tfzip.bench.plan import BenchPlan, Workload
@@ -46,11 +46,12 @@ class HostDevice(TimedDevice):
         facts = {"runtime": runtimes.name_of(runtime), "runtime_version": runtime.version()}
         return {**describe_machine(), **facts}
 
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
+    def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
         """Runs the workload a few times in a child that does nothing else."""
         with self._child(plan) as child:
             call = f"{_WORKER}:peak_memory"
-            return int(_call(child, workload, call, timeout_s=plan.timeout_s, **_options(workload, plan)))
+            options = _options(workload, plan)
+            return Memory(int(_call(child, workload, call, timeout_s=plan.timeout_s, **options)))
 
     def launch(self, workload: Workload, plan: BenchPlan) -> "HostLaunch":
         """Opens the workload in a fresh child."""

@@ -145,7 +145,7 @@ class Link(ABC):
             )
         except subprocess.TimeoutExpired as error:
             raise DeviceError(
-                f"{self.place}: {what} did not finish within {timeout_s:g} s. Is the device still there?"
+                f"{self.place}: {what} did not finish within {timeout_s:.3g} s. Is the device still there?"
             ) from error
 
     def sizes(self, folder: str, timeout_s: float) -> Mapping[str, int]:

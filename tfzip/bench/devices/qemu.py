@@ -11,7 +11,7 @@ from typing import Any
 
 from tfzip.bench.agreement import Agreement, Reference, agreement
 from tfzip.bench.devices.arm_cores import CORES, EMULATOR, SYSROOT, write_root
-from tfzip.bench.devices.device import Device, Found, Measurement, Progress, Ticker, devices
+from tfzip.bench.devices.device import Device, Found, Measurement, Memory, Progress, Ticker, devices
 from tfzip.bench.devices.machine import describe_machine
 from tfzip.bench.devices.setup import install_command, missing, require
 from tfzip.bench.native.instructions import Counted, parse_counts
@@ -92,7 +92,7 @@ class QemuDevice(Device):
             (folder / "inputs").write_bytes(reference.packed(opened["inputs"]))
             counted = self._counted(folder, workload, plan)
             agreed = self._agreed(folder, reference, opened)
-        return Measurement(max(heap, 0), counted=counted, agreement=agreed)
+        return Measurement(Memory(max(heap, 0)), counted=counted, agreement=agreed)
 
     def _counted(self, folder: Path, workload: Workload, plan: BenchPlan) -> Counted:
         options = {"inputs": "inputs", "outputs": "outputs", "count": _RUNS}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfzip.bench.agreement import Agreement, Reference, agreement
-from tfzip.bench.devices.device import Measurement, Opening, Progress
+from tfzip.bench.devices.device import Measurement, Memory, Opening, Progress
 from tfzip.bench.devices.link import Link
 from tfzip.bench.devices.power import measure_power
 from tfzip.bench.devices.shelf import Shelf
@@ -91,7 +91,7 @@ class RemoteBench:
                 result.energy = self._energy(workload, plan)
         return results
 
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
+    def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
         """Stages a workload and measures memory in a process that does nothing else."""
         model = self.shelf.put(workload.path)
         with self.runner(workload, model, {"memory": True, "threads": workload.threads}) as runner:
@@ -107,7 +107,8 @@ class RemoteBench:
             inputs = Path(folder) / "inputs.bin"
             inputs.write_bytes(reference.packed(opened["inputs"]))
             self._staged[workload.path] = _Staged(model, self.shelf.put(inputs), reference, opened)
-        return int(memory["peak_memory_bytes"])
+        known = {name: memory[name] if memory[name] > 0 else None for name in ("pss_bytes", "heap_bytes")}
+        return Memory(memory["peak_memory_bytes"], **known)
 
     def launch(self, workload: Workload, plan: BenchPlan) -> "RemoteLaunch":
         """Opens a staged workload in a fresh process and compares its outputs."""

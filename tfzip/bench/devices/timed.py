@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from tfzip.bench.devices.device import Device, Measurement, Opening, Progress, Ticker
+from tfzip.bench.devices.device import Device, Measurement, Memory, Opening, Progress, Ticker
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
@@ -47,8 +47,8 @@ class Launch(ABC):
 class Launcher(Protocol):
     """What files can be launched on: a device, or one with files on it."""
 
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
-        """Returns the peak memory of running the workload, measured in a process of its own."""
+    def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
+        """Returns the memory of running the workload, measured in a process of its own."""
 
     def launch(self, workload: Workload, plan: BenchPlan) -> Launch:
         """Opens the workload in a fresh process."""
@@ -73,7 +73,7 @@ def take_turns(
     results = []
     for workload in workloads:  # first, so that a file that cannot run is found before time is spent
         tick(f"memory of {workload.path.name}")
-        results.append(Measurement(launcher.peak_memory_bytes(workload, plan)))
+        results.append(Measurement(launcher.memory(workload, plan)))
     for number in range(plan.launches):
         order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
         for start in range(0, len(order), _TOGETHER):
@@ -106,8 +106,8 @@ class TimedDevice(Device):
     """A machine that launches files without more ado, and whose time means something."""
 
     @abstractmethod
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
-        """Returns the peak memory of running the workload, measured in a process of its own."""
+    def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
+        """Returns the memory of running the workload, measured in a process of its own."""
 
     @abstractmethod
     def launch(self, workload: Workload, plan: BenchPlan) -> Launch:

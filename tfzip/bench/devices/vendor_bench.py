@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfzip.bench.devices.device import Measurement, Opening, Progress
+from tfzip.bench.devices.device import Measurement, Memory, Opening, Progress
 from tfzip.bench.devices.link import Link
 from tfzip.bench.devices.shelf import Shelf
 from tfzip.bench.devices.timed import Launch, take_turns
@@ -57,10 +57,10 @@ class VendorBench:
         """Measures in turns, a process for each block."""
         return take_turns(self, workloads, plan, progress)
 
-    def peak_memory_bytes(self, workload: Workload, plan: BenchPlan) -> int:
+    def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
         """Pushes a workload and returns the peak that the tool reports."""
         self._models[workload.path] = self._shelf.put(workload.path)
-        return self.run(workload, _MEMORY_RUNS, plan.timeout_s, memory=True).peak_bytes
+        return Memory(self.run(workload, _MEMORY_RUNS, plan.timeout_s, memory=True).peak_bytes)
 
     def launch(self, workload: Workload, plan: BenchPlan) -> "VendorLaunch":
         """Runs the file once, for what it takes to open it."""
