@@ -1,0 +1,21 @@
+"""Angle between outputs."""
+
+from dataclasses import dataclass
+
+import keras
+
+from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, distillation_losses
+
+
+@distillation_losses.register
+@dataclass(frozen=True)
+class CosineLoss(OutputLoss):
+    """One less the cosine between outputs, for embeddings and logits whose length does not matter.
+
+        L = 1 - <teacher, student> / (|teacher| |student|)
+    """
+
+    def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Returns the loss along the last axis, shape (batch, ...)."""
+        product = keras.ops.normalize(teacher, axis=-1) * keras.ops.normalize(student, axis=-1)
+        return 1.0 - keras.ops.sum(product, axis=-1)

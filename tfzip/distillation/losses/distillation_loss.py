@@ -1,0 +1,94 @@
+"""The bases of all distillation losses and their registry."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+
+from tfzip.errors import OptionError
+from tfzip.registry import Registry
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class DistillationLoss(ABC):
+    """How far a student is from its teacher.
+
+    Attributes:
+        weight: In the sum of all losses, where the labels' own weighs 1, unless the distiller is given another.
+        per_class: Whether it compares classes, so that it needs logits.
+    """
+
+    weight: ClassVar[float] = 1.0
+    per_class: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Returns the loss of each sample.
+
+        Args:
+            teacher: What the teacher makes of a batch, float32, shape (batch, ...).
+            student: What the student makes of the same batch, float32.
+
+        Returns:
+            Shape (batch,), or (batch, ...) for losses that know the position, such as those of maps.
+        """
+
+
+@dataclass(frozen=True)
+class OutputLoss(DistillationLoss):
+    """Compares outputs.
+
+    Attributes:
+        output: Name of the output it is for, in models with several. Defaults to None: each of them.
+    """
+
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class FeatureLoss(DistillationLoss):
+    """Compares features, which are outputs of layers.
+
+    Attributes:
+        layers: Paths or globs of student layers, each with that of the teacher's; a glob alone names layers of
+            both, which are paired in order. Defaults to `"auto"`: the last layer of each resolution that both
+            have.
+    """
+
+    layers: Any = "auto"
+
+    def projector(self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]) -> keras.Layer | None:  # noqa: ARG002
+        """Returns a layer that takes the student's features to the teacher's shape, or None.
+
+        It is trained with the student and thrown away after it.
+
+        Args:
+            teacher: Shape of the teacher's features, (batch, ...).
+            student: Shape of the student's.
+
+        Raises:
+            OptionError: Such features cannot be compared.
+        """
+        return None
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raises `OptionError` unless a field is a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise OptionError(f"{name} must be a positive number. Received: {value!r}.")
+
+
+def flat(features: Tensor) -> Tensor:
+    """Returns features as a matrix, one row for each sample."""
+    return keras.ops.reshape(features, (keras.ops.shape(features)[0], -1))
+
+
+def mean_over_positions(values: Tensor) -> Tensor:
+    """Returns the mean of everything but the batch, shape (batch,)."""
+    return keras.ops.mean(flat(values), axis=-1)
+
+
+distillation_losses: Registry[DistillationLoss] = Registry("Loss")

@@ -1,0 +1,43 @@
+"""Knowledge distillation with softened probabilities."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
+
+from tfzip.distillation.losses.distillation_loss import (
+    OutputLoss,
+    Tensor,
+    check_positive,
+    distillation_losses,
+)
+
+
+@distillation_losses.register
+@dataclass(frozen=True)
+class KdLoss(OutputLoss):
+    """Kullback-Leibler divergence from the teacher's softened probabilities to the student's.
+
+    The default choice for classifiers: nothing to tune but the temperature, and seldom beaten by far.
+
+    Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2:
+
+        L = T^2 * KL(softmax(teacher / T) || softmax(student / T))
+
+    Attributes:
+        temperature: T; higher shows more of the order among wrong classes. Defaults to 4.
+    """
+
+    per_class: ClassVar[bool] = True
+
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        check_positive("temperature", self.temperature)
+
+    def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Returns the loss of each position, shape (batch, ...) without the classes."""
+        log_teacher = keras.ops.log_softmax(teacher / self.temperature)
+        log_student = keras.ops.log_softmax(student / self.temperature)
+        divergence = keras.ops.sum(keras.ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+        return self.temperature**2 * divergence

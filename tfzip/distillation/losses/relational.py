@@ -1,0 +1,77 @@
+"""Relational distillation: distances and angles between the samples of a batch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
+
+from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
+from tfzip.errors import OptionError
+
+_LEAST = 1e-12
+
+
+@distillation_losses.register
+@dataclass(frozen=True)
+class RelationalLoss(FeatureLoss):
+    """Huber loss between the teacher's and the student's distances and angles among samples.
+
+    Works between features of any two shapes. Costs batch^3 values for the angles.
+
+    Park et al., "Relational Knowledge Distillation", CVPR 2019, equations 5 to 8: distances divided by their
+    mean, and cosines of the angles at every sample between every two others:
+
+        L = distance * mean(huber(d_teacher - d_student)) + angle * mean(huber(c_teacher - c_student))
+
+    Attributes:
+        distance: Weight of the distances. Defaults to 25.
+        angle: Weight of the angles. Defaults to 50.
+    """
+
+    weight: ClassVar[float] = 1.0
+
+    distance: float = 25.0
+    angle: float = 50.0
+
+    def __post_init__(self) -> None:
+        if min(self.distance, self.angle) < 0 or self.distance + self.angle == 0:
+            raise OptionError(
+                "distance and angle are weights of at least 0, one of them more. Received:"
+                f" {self.distance!r}, {self.angle!r}."
+            )
+
+    def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Returns the samples' shares, of which the mean is the loss, shape (batch,)."""
+        teacher, student = flat(teacher), flat(student)
+        shares = 0.0
+        if self.distance:
+            far = _huber(_distances(teacher) - _distances(student))
+            shares += self.distance * keras.ops.mean(far, axis=-1)
+        if self.angle:
+            turned = _huber(_angles(teacher) - _angles(student))
+            shares += self.angle * keras.ops.mean(turned, axis=(-2, -1))
+        return shares
+
+
+def _huber(difference: Tensor) -> Tensor:
+    size = keras.ops.absolute(difference)
+    return keras.ops.where(size <= 1.0, 0.5 * keras.ops.square(difference), size - 0.5)
+
+
+def _distances(rows: Tensor) -> Tensor:
+    """Returns distances between rows, divided by the mean of those that are not 0, shape (batch, batch)."""
+    squares = keras.ops.sum(keras.ops.square(rows), axis=-1)
+    product = keras.ops.matmul(rows, keras.ops.transpose(rows))
+    apart = 1.0 - keras.ops.eye(keras.ops.shape(rows)[0], dtype=rows.dtype)
+    squared = keras.ops.maximum(squares[:, None] + squares[None, :] - 2.0 * product, _LEAST)
+    distances = keras.ops.sqrt(squared) * apart
+    count = keras.ops.maximum(keras.ops.sum(apart), 1.0)
+    return distances * count / keras.ops.maximum(keras.ops.sum(distances), _LEAST)
+
+
+def _angles(rows: Tensor) -> Tensor:
+    """Returns cosines at sample i between j and k, shape (batch, batch, batch)."""
+    differences = rows[None, :, :] - rows[:, None, :]
+    squared = keras.ops.maximum(keras.ops.sum(keras.ops.square(differences), axis=-1, keepdims=True), _LEAST)
+    directions = differences / keras.ops.sqrt(squared)
+    return keras.ops.matmul(directions, keras.ops.transpose(directions, (0, 2, 1)))
