@@ -3,6 +3,7 @@
 Converters segfault on bad graphs and interpreters on hostile files; neither may take the caller along.
 """
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -230,6 +231,8 @@ def _serve(parent: int, memory_bytes: int) -> None:
     while header := requests.read(_HEADER.size):
         target, args, kwargs = pickle.loads(requests.read(*_HEADER.unpack(header)))  # noqa: S301 (our own parent)
         _send(replies, _pickled(_answer(target, args, kwargs)))
+    atexit._run_exitfuncs()  # noqa: SLF001 (there is no public way)
+    os._exit(0)  # frameworks take a second to fall apart, and the parent waits for it
 
 
 def _pickled(reply: tuple[bool, Any]) -> bytes:

@@ -1,7 +1,11 @@
 """Runs the command line as a user does: in a process of its own."""
 
+import contextlib
+import io
 import subprocess
 import sys
+
+from tfzip.cli import main
 
 
 def tfzip(*arguments, cwd=None):
@@ -15,3 +19,18 @@ def tfzip(*arguments, cwd=None):
         cwd=cwd,
         timeout=280,
     )
+
+
+def tfzip_here(*arguments):
+    """Returns what `tfzip ...` did in this process, which has its frameworks loaded already."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    before = sys.argv
+    sys.argv = ["tfzip", *arguments]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())

@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.process import tfzip
+from tests.cli.process import tfzip_here as tfzip
 from tfzip.cli.list import KINDS, command, names_of
 
 

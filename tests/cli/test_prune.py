@@ -5,7 +5,7 @@ import json
 import keras
 import pytest
 
-from tests.cli.process import tfzip
+from tests.cli.process import tfzip_here as tfzip
 from tests.graph.channel_zoo import built
 
 

@@ -147,6 +147,7 @@ def test_images_scaled_by_the_model_itself_are_simulated_in_compiled_steps(offse
     assert apart <= 1
 
 
+@pytest.mark.slow
 def test_a_stock_architecture_trains_and_exports_as_full_integer(tmp_path):
     keras.utils.set_random_seed(1)
     model = keras.applications.MobileNetV3Small(

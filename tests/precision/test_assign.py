@@ -153,6 +153,7 @@ def test_costs_are_measured_for_layers_that_can_be_narrow(network, tmp_path):
         CostTable.load(tmp_path / "missing.json")
 
 
+@pytest.mark.slow
 def test_convert_chooses_the_widths_within_a_size(network, images, tmp_path):
     network.save(tmp_path / "model.keras")
     np.savez(tmp_path / "data.npz", x=images)

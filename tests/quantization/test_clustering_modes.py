@@ -21,8 +21,11 @@ def clustered_fit(model, *callbacks, epochs=1, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2, "jit_compile": False}],
-    ids=["xla", "eager", "several_steps"],
+    [
+        pytest.param({"jit_compile": True}, id="xla", marks=pytest.mark.slow),
+        pytest.param({"run_eagerly": True}, id="eager"),
+        pytest.param({"steps_per_execution": 2, "jit_compile": False}, id="several_steps"),
+    ],
 )
 def test_weights_are_shared_however_the_step_is_compiled(options):
     watch = Watch()
@@ -84,6 +87,7 @@ print(json.dumps(watch.codes))
 """
 
 
+@pytest.mark.slow
 def test_weights_are_shared_on_every_replica_of_a_mirrored_strategy():
     done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

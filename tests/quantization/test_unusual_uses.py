@@ -160,7 +160,9 @@ def test_a_checkpoint_holds_the_grids_of_its_weights(tmp_path, first):
     assert record_of(loaded).ranges.keys() == record_of(model).ranges.keys()
 
 
-@pytest.mark.parametrize("layer", [layers.RandomRotation(0.4), layers.RandomFlip()])
+@pytest.mark.parametrize(
+    "layer", [layers.RandomRotation(0.4), pytest.param(layers.RandomFlip(), marks=pytest.mark.slow)]
+)
 def test_random_layers_do_nothing_outside_of_training(tmp_path, layer):
     x = keras.Input((8, 8, 3))
     y = layers.Conv2D(4, 3, activation="relu")(layer(x))

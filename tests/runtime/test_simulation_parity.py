@@ -164,7 +164,9 @@ def test_bilinear_means_are_rounded_as_in_the_file(size, tmp_path):
     assert same_to_the_bit(after_a_convolution(up), tmp_path).unmatched == ()
 
 
-@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0, 30.0])
+@pytest.mark.parametrize(
+    "scale", [0.3, pytest.param(1.0, marks=pytest.mark.slow), 4.0, pytest.param(30.0, marks=pytest.mark.slow)]
+)
 def test_hard_swish_is_rounded_as_in_the_file(scale, tmp_path):
     same_to_the_bit(after_a_convolution(lambda x: keras.layers.Activation("hard_silu")(x * scale)), tmp_path)
 

@@ -243,6 +243,7 @@ def test_half_precision_is_taken(advice_for):
     assert advice_for(network(), scheme="float16").applies
 
 
+@pytest.mark.slow
 def test_keras_mobilenet_applies_after_the_rewrite_and_not_before(advice_for):
     model = keras.applications.MobileNetV2((64, 64, 3), alpha=0.35, weights=None, classes=5)
     before = advice_for(model)
