@@ -29,7 +29,9 @@ class AttentionTransferLoss(FeatureLoss):
 
     weight: ClassVar[float] = 1000.0
 
-    def projector(self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]) -> keras.Layer | None:
+    def projector(
+        self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]
+    ) -> keras.Layer | None:
         """Checks that both have maps of the same size."""
         if len(teacher) < 3 or teacher[1:-1] != student[1:-1]:
             raise OptionError(

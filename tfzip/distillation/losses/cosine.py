@@ -12,7 +12,7 @@ from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, dist
 class CosineLoss(OutputLoss):
     """One less the cosine between outputs, for embeddings and logits whose length does not matter.
 
-        L = 1 - <teacher, student> / (|teacher| |student|)
+    L = 1 - <teacher, student> / (|teacher| |student|)
     """
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:

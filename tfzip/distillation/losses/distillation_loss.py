@@ -17,7 +17,7 @@ class DistillationLoss(ABC):
     """How far a student is from its teacher.
 
     Attributes:
-        weight: In the sum of all losses, where the labels' own weighs 1, unless the distiller is given another.
+        weight: In the sum of all losses, where that of the labels weighs 1; a distiller may be told another.
         per_class: Whether it compares classes, so that it needs logits.
     """
 
@@ -53,14 +53,18 @@ class FeatureLoss(DistillationLoss):
     """Compares features, which are outputs of layers.
 
     Attributes:
-        layers: Paths or globs of student layers, each with that of the teacher's; a glob alone names layers of
-            both, which are paired in order. Defaults to `"auto"`: the last layer of each resolution that both
-            have.
+        layers: Paths or globs of student layers, each with that of the teacher's; a glob alone names layers
+            of both, which are paired in order. Defaults to `"auto"`: the last layer of each resolution that
+            both have.
     """
 
     layers: Any = "auto"
 
-    def projector(self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]) -> keras.Layer | None:  # noqa: ARG002
+    def projector(
+        self,
+        teacher: tuple[int | None, ...],  # noqa: ARG002
+        student: tuple[int | None, ...],  # noqa: ARG002
+    ) -> keras.Layer | None:
         """Returns a layer that takes the student's features to the teacher's shape, or None.
 
         It is trained with the student and thrown away after it.

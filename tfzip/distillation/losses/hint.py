@@ -29,7 +29,9 @@ class HintLoss(FeatureLoss):
 
     weight: ClassVar[float] = 1.0
 
-    def projector(self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]) -> keras.Layer | None:
+    def projector(
+        self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]
+    ) -> keras.Layer | None:
         """Returns a projection of the last axis, or None where the shapes are equal."""
         if teacher[1:] == student[1:]:
             return None

@@ -1,0 +1,255 @@
+"""A student that learns from a teacher, with the ordinary `compile` and `fit`."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tfzip.distillation.ends import are_probabilities, ends_of
+from tfzip.distillation.features import Feature, caught
+from tfzip.distillation.losses import distillation_losses
+from tfzip.distillation.peek import first_inputs
+from tfzip.distillation.terms import Side, as_logits, check_logits, probabilities_said, terms_of
+from tfzip.distillation.weighting import mean_of
+from tfzip.errors import ModelError, OptionError
+from tfzip.graph.flatten import flatten
+from tfzip.graph.walk import check_built
+
+
+@keras.saving.register_keras_serializable(package="tfzip")
+class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """Trains a student on labels and on what a teacher makes of the same inputs.
+
+    The loss is `label_weight` times the compiled one, plus the student's regularizers, plus the weighted
+    distillation losses. A step runs the teacher once, in inference mode, and the student once. Only the
+    student and what losses own is trained; the teacher is not changed, nor is whether it may be trained.
+    Callbacks for pruning and quantization work on the student.
+
+    After `fit`, `student` is a plain model. Metrics and `predict` are the student's.
+
+    Args:
+        teacher: A built model with the student's inputs.
+        student: A built model.
+        losses: Names, mappings with `name` and fields, or objects, one or several: `"kd"`, `"dkd"`, `"mse"`,
+            `"cosine"`, `"hint"`, `"attention_transfer"`, `"similarity_preserving"`, `"relational"`.
+        weights: A number for each loss. Defaults to None: those of the papers.
+        label_weight: Weight of the compiled loss; with 0, labels are not looked at. Defaults to 1.
+        from_logits: Whether outputs are logits. Otherwise they are probabilities, and losses that compare
+            classes take their logarithm. Defaults to True.
+        **kwargs: `name` and `dtype`, as Keras takes them.
+
+    Raises:
+        OptionError: Losses, weights and models do not fit together.
+        ModelError: A model is not built.
+
+    Example:
+        >>> distiller = tfzip.Distiller(teacher, student, ["kd", "hint"])
+        >>> distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> distiller.fit(x, y, epochs=10)
+        >>> distiller.student.save("student.keras")
+    """
+
+    def __init__(
+        self,
+        teacher: keras.Model,
+        student: keras.Model,
+        losses: Any = "kd",
+        *,
+        weights: float | Sequence[float] | None = None,
+        label_weight: float = 1.0,
+        from_logits: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"name": "distiller", **kwargs})
+        sides = _side(teacher, "teacher"), _side(student, "student")
+        _check_inputs(*sides)
+        if (
+            isinstance(label_weight, bool)
+            or not isinstance(label_weight, int | float)
+            or not label_weight >= 0
+        ):
+            raise OptionError(f"label_weight is a number of at least 0. Received: {label_weight!r}.")
+        self._terms = _Untracked(terms_of(losses, weights, *sides))
+        if from_logits:
+            check_logits(self._terms.value, sides)
+        self._ends = _Untracked([side.ends for side in sides])
+        self.teacher = teacher
+        self.student = student
+        self.projectors = [
+            layer for term in self._terms.value for layer in term.projectors if layer is not None
+        ]
+        self.label_weight = float(label_weight)
+        self.from_logits = from_logits
+        self._trackers = [keras.metrics.Mean(name="label_loss")]
+        self._trackers += [keras.metrics.Mean(name=f"{term.name}_loss") for term in self._terms.value]
+        self._caught = _Untracked(threading.local())
+        self.built = True
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Fits as any model, after a look at what teacher and student make of the first samples."""
+        if self.from_logits and any(term.loss.per_class for term in self._terms.value):
+            self._check_values(first_inputs(x))
+        return super().fit(x, *args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns what the student makes of the inputs."""
+        with caught(self._features("student")) as features:
+            outputs = self.student(inputs, training=training)
+        self._caught.value.latest = (outputs, features)
+        return outputs
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Returns the sum of all losses, a scalar."""
+        if y_pred is None:
+            y_pred = self(x, training=training)
+        total = self._own_loss(x, y, y_pred, sample_weight, training)
+        ours = self._student_features(x, y_pred)
+        with caught(self._features("teacher")) as theirs:
+            answers = self.teacher(x, training=False)
+        outputs = [self._in_float32(one) for one in (answers, y_pred)]
+        logits = [
+            as_logits(output, ends, from_logits=self.from_logits)
+            for output, ends in zip(outputs, self._ends.value, strict=True)
+        ]
+        for term, tracker in zip(self._terms.value, self._trackers[1:], strict=True):
+            compared = logits if term.loss.per_class else outputs
+            values = [*term.of_outputs(*compared), *term.of_features(theirs, ours)]
+            value = sum(mean_of(one, sample_weight, position) for position, one in enumerate(values))
+            tracker.update_state(value)
+            total = total + term.weight * value / self._replicas
+        return total
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """Variables of the student and of what losses own."""
+        return self._without_teachers(super().trainable_variables)
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """Weights of the student and of what losses own."""
+        return self._without_teachers(super().trainable_weights)
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """All other variables, the teacher's with them."""
+        trained = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.variables if id(variable) not in trained]
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """All other weights, the teacher's with them."""
+        trained = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in trained]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what `from_config` builds an equal distiller from, both models included."""
+        terms = self._terms.value
+        return {
+            **super().get_config(),
+            "teacher": keras.saving.serialize_keras_object(self.teacher),
+            "student": keras.saving.serialize_keras_object(self.student),
+            "losses": [distillation_losses.config_of(term.loss) for term in terms],
+            "weights": [term.weight for term in terms],
+            "label_weight": self.label_weight,
+            "from_logits": self.from_logits,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Distiller":
+        """Builds a distiller from its configuration."""
+        models = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("teacher", "student")
+        }
+        return cls(**{**config, **models})
+
+    def _own_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """Returns the compiled loss, weighted, and the student's regularizers."""
+        extra = [keras.ops.cast(keras.ops.sum(loss), "float32") / self._replicas for loss in self.losses]
+        regular = sum(extra, keras.ops.zeros(()))
+        if self.loss is None or not self.label_weight:  # compiled without one, or not to be looked at
+            return regular
+        labels = super().compute_loss(x, y, y_pred, sample_weight, training) - regular
+        self._trackers[0].update_state(labels * self._replicas)
+        return self.label_weight * labels + regular
+
+    def _student_features(self, x: Any, y_pred: Any) -> Any:
+        outputs, features = getattr(self._caught.value, "latest", (None, {}))
+        self._caught.value.latest = (None, {})
+        wanted = self._features("student")
+        if not wanted:
+            return {}
+        if outputs is not y_pred:  # of another call, or of another graph
+            with caught(wanted) as features:
+                self.student(x, training=False)
+        missing = [feature.path for feature in wanted if feature.path not in features]
+        if missing:
+            raise ModelError(
+                f"The student does not run its layer {missing[0]!r} by itself, so its features cannot be"
+                " compared. While it is simulated for a file, use losses of outputs, such as 'kd'."
+            )
+        return features
+
+    def _features(self, side: str) -> list[Feature]:
+        return [getattr(pair, side) for term in self._terms.value for pair in term.pairs]
+
+    def _check_values(self, inputs: Any) -> None:
+        if inputs is None:
+            return
+        for model, whose in ((self.teacher, "teacher"), (self.student, "student")):
+            outputs = keras.tree.flatten(model(inputs, training=False))
+            for term in self._terms.value:
+                if term.loss.per_class and any(are_probabilities(outputs[index]) for index in term.ends):
+                    raise OptionError(probabilities_said(term.name, f"{whose} {model.name!r}"))
+
+    @property
+    def _replicas(self) -> int:
+        return int(self.distribute_strategy.num_replicas_in_sync)
+
+    def _without_teachers(self, variables: Sequence[Any]) -> list[Any]:
+        teachers = {id(variable) for variable in self.teacher.variables}
+        return [variable for variable in variables if id(variable) not in teachers]
+
+    @staticmethod
+    def _in_float32(outputs: Any) -> list[Any]:
+        return [keras.ops.cast(one, "float32") for one in keras.tree.flatten(outputs)]
+
+
+class _Untracked:
+    """Holds what Keras is not to look into."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _side(model: Any, role: str) -> Side:
+    if not isinstance(model, keras.Model):
+        raise OptionError(f"The {role} is a keras.Model. Received: {type(model).__name__}.")
+    check_built(model)
+    graph = flatten(model)
+    return Side(f"{role} {model.name!r}", graph, ends_of(model, graph))
+
+
+def _check_inputs(teacher: Side, student: Side) -> None:
+    shapes = [
+        [side.graph.tensors[index].shape[1:] for index in side.graph.input_ids()]
+        for side in (teacher, student)
+    ]
+    fits = len(shapes[0]) == len(shapes[1]) and all(
+        len(one) == len(other)
+        and all(None in pair or len(set(pair)) == 1 for pair in zip(one, other, strict=True))
+        for one, other in zip(*shapes, strict=True)
+    )
+    if not fits:
+        raise OptionError(
+            f"The {teacher.whose} takes inputs of {shapes[0]} and the {student.whose} of {shapes[1]}. Both"
+            " get the same batch; put a Resizing layer, say, in front of one of them."
+        )

@@ -1,0 +1,153 @@
+"""Features of a model: which layers' outputs are compared, and how they are caught while the model runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+
+from tfzip.errors import OptionError, did_you_mean
+from tfzip.graph.flat_graph import FlatGraph
+from tfzip.graph.keras_nodes import replace_call
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The output of a layer.
+
+    Attributes:
+        path: Of the layer.
+        layer: The layer; where it is called several times, its last output counts.
+        shape: Of its output, (batch, ...).
+    """
+
+    path: str
+    layer: keras.Layer
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class FeaturePair:
+    """Features that are compared.
+
+    Attributes:
+        teacher: Of the teacher.
+        student: Of the student.
+    """
+
+    teacher: Feature
+    student: Feature
+
+
+def pair_features(teacher: FlatGraph, student: FlatGraph, layers: Any = AUTO) -> list[FeaturePair]:
+    """Returns which features of a teacher and a student are compared.
+
+    Args:
+        teacher: Its flat graph.
+        student: Its flat graph.
+        layers: `"auto"`: the last inner layer of each resolution that both have, or what the last layer reads
+            where nothing has positions. A mapping from paths or globs of the student to those of the teacher.
+            A glob or several: for both.
+
+    Raises:
+        OptionError: A name matches nothing, or matches not as many layers of one as of the other.
+    """
+    theirs, ours = _features(teacher), _features(student)
+    if layers == AUTO:
+        return _by_resolution(theirs, ours)
+    if isinstance(layers, str):
+        layers = {layers: layers}
+    elif isinstance(layers, Sequence):
+        layers = {name: name for name in layers}
+    if not isinstance(layers, Mapping):
+        raise OptionError(f"layers= of a loss is 'auto', a glob, or a mapping. Received: {layers!r}.")
+    pairs = []
+    for mine, other in layers.items():
+        from_student = _named(ours, mine, f"student {student.name!r}")
+        from_teacher = _named(theirs, other, f"teacher {teacher.name!r}")
+        if len(from_student) != len(from_teacher):
+            raise OptionError(
+                f"{mine!r} matches {len(from_student)} layers of the student, {other!r} {len(from_teacher)}"
+                " of the teacher. Name as many of both, for example with a mapping from one to the other."
+            )
+        pairs += [FeaturePair(*pair) for pair in zip(from_teacher, from_student, strict=True)]
+    return pairs
+
+
+@contextmanager
+def caught(features: Sequence[Feature]) -> Iterator[dict[str, Any]]:
+    """Gives what layers return while their model runs inside, by path."""
+    found: dict[str, Any] = {}
+    with ExitStack() as stack:
+        for feature in features:
+            stack.callback(_listen(feature, found))
+        yield found
+
+
+def _listen(feature: Feature, found: dict[str, Any]) -> Any:
+    layer = feature.layer
+    own, takes_training = layer.call, layer._call_has_training_arg  # noqa: SLF001
+
+    def call(*args: Any, training: Any = None, **kwargs: Any) -> Any:
+        output = own(*args, **kwargs, **({"training": training} if takes_training else {}))
+        found[feature.path] = output
+        return output
+
+    return replace_call(layer, call)
+
+
+def _features(graph: FlatGraph) -> dict[str, Feature]:
+    """Returns the inner layers with one output, in the order of the graph; the last call of each."""
+    ends = set(graph.output_ids())
+    found: dict[str, Feature] = {}
+    for node in graph.nodes:
+        if isinstance(node.operation, keras.Layer) and len(node.outputs) == 1 and node.outputs[0] not in ends:
+            tensor = graph.tensors[node.outputs[0]]
+            if tensor.dtype.startswith(("float", "bfloat")):
+                found.pop(node.path, None)
+                found[node.path] = Feature(node.path, node.operation, tensor.shape)
+    return found
+
+
+def _by_resolution(teacher: Mapping[str, Feature], student: Mapping[str, Feature]) -> list[FeaturePair]:
+    theirs, ours = _stages(teacher), _stages(student)
+    common = [positions for positions in ours if positions in theirs]
+    if common:
+        return [FeaturePair(theirs[positions], ours[positions]) for positions in common]
+    lasts = [list(one.values())[-1:] for one in (teacher, student)]
+    if all(lasts) and len(lasts[0][0].shape) == len(lasts[1][0].shape) == 2:
+        return [FeaturePair(lasts[0][0], lasts[1][0])]
+    raise OptionError(
+        "No layers of teacher and student have the same resolution. Name what is compared:"
+        f" layers={{STUDENT: TEACHER}}. Resolutions of the teacher: {_listed(theirs)}; of the student:"
+        f" {_listed(ours)}."
+    )
+
+
+def _stages(features: Mapping[str, Feature]) -> dict[tuple[int, ...], Feature]:
+    """Returns the last feature of each resolution, which is the sizes between batch and channels."""
+    return {
+        tuple(size or 0 for size in one.shape[1:-1]): one
+        for one in features.values()
+        if len(one.shape) > 2 and None not in one.shape[1:-1]
+    }
+
+
+def _named(features: Mapping[str, Feature], name: str, whose: str) -> list[Feature]:
+    if name in features:
+        return [features[name]]
+    found = [one for path, one in features.items() if fnmatchcase(path, name)]
+    if not found:
+        raise OptionError(
+            f"No inner layer of the {whose} matches {name!r}.{did_you_mean(name, features)}"
+            " List them with tfzip.flatten(model)."
+        )
+    return found
+
+
+def _listed(stages: Mapping[tuple[int, ...], Feature]) -> str:
+    return ", ".join("x".join(map(str, positions)) for positions in stages) or "none"

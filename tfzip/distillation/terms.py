@@ -1,0 +1,173 @@
+"""A loss as a distiller applies it: to which outputs or features, with which projections and weight."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from tfzip.distillation.ends import End, log_probabilities
+from tfzip.distillation.features import FeaturePair, pair_features
+from tfzip.distillation.losses import DistillationLoss, FeatureLoss, OutputLoss, distillation_losses
+from tfzip.errors import OptionError, UnknownNameError
+from tfzip.graph.flat_graph import FlatGraph
+from tfzip.graph.walk import unique_name
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models.
+
+    Attributes:
+        whose: What errors call it.
+        graph: Its flat graph.
+        ends: Its outputs.
+    """
+
+    whose: str
+    graph: FlatGraph
+    ends: Sequence[End]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss with what it compares.
+
+    Attributes:
+        name: Under which its value is logged.
+        loss: The loss.
+        weight: In the sum.
+        ends: Indices of the outputs that it compares.
+        pairs: Features that it compares.
+        projectors: For each pair, what takes the student's features to the teacher's shape, or None.
+    """
+
+    name: str
+    loss: DistillationLoss
+    weight: float
+    ends: tuple[int, ...] = ()
+    pairs: tuple[FeaturePair, ...] = ()
+    projectors: tuple[keras.Layer | None, ...] = field(default=())
+
+    def of_outputs(self, teacher: Sequence[Any], student: Sequence[Any]) -> list[Any]:
+        """Returns what the loss makes of each output, shape (batch, ...) each."""
+        return [self.loss(teacher[index], student[index]) for index in self.ends]
+
+    def of_features(self, teacher: Mapping[str, Any], student: Mapping[str, Any]) -> list[Any]:
+        """Returns what the loss makes of each pair of features, shape (batch,) each."""
+        found = []
+        for pair, projector in zip(self.pairs, self.projectors, strict=True):
+            ours = _single(student[pair.student.path])
+            if projector is not None:
+                ours = projector(ours)
+            found.append(self.loss(_single(teacher[pair.teacher.path]), _single(ours)))
+        return found
+
+
+def terms_of(losses: Any, weights: Any, teacher: Side, student: Side) -> list[Term]:
+    """Returns the losses with what they compare.
+
+    Raises:
+        OptionError: A loss does not fit the models, or there are not as many weights as losses.
+        UnknownNameError: A loss is not registered.
+    """
+    single = isinstance(losses, str | Mapping | DistillationLoss)
+    chosen = [distillation_losses.get(one) for one in ([losses] if single else losses)]
+    if not chosen:
+        raise OptionError("A distiller needs at least one loss, for example 'kd'. Received none.")
+    for one in chosen:
+        if not isinstance(one, DistillationLoss):
+            raise UnknownNameError("loss", type(one).__name__, distillation_losses)
+    taken: set[str] = set()
+    return [
+        _term(unique_name(distillation_losses.name_of(loss), taken), loss, weight, teacher, student)
+        for loss, weight in zip(chosen, _weights(weights, chosen), strict=True)
+    ]
+
+
+def _weights(weights: Any, losses: Sequence[DistillationLoss]) -> list[float]:
+    if weights is None:
+        return [loss.weight for loss in losses]
+    given = [weights] if isinstance(weights, int | float) else list(weights)
+    if len(given) != len(losses):
+        raise OptionError(
+            f"weights has one number for each of the {len(losses)} losses. Received: {weights!r}."
+        )
+    for one in given:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not one >= 0:
+            raise OptionError(f"Weights of losses are numbers of at least 0. Received: {one!r}.")
+    return [float(one) for one in given]
+
+
+def _term(name: str, loss: DistillationLoss, weight: float, teacher: Side, student: Side) -> Term:
+    if isinstance(loss, FeatureLoss):
+        pairs = pair_features(teacher.graph, student.graph, loss.layers)
+        projectors = []
+        for pair in pairs:
+            projector = loss.projector(pair.teacher.shape, pair.student.shape)
+            if projector is not None:
+                projector.build(pair.student.shape)
+            projectors.append(projector)
+        return Term(name, loss, weight, pairs=tuple(pairs), projectors=tuple(projectors))
+    if not isinstance(loss, OutputLoss):
+        raise OptionError(f"{type(loss).__name__} compares neither outputs nor features.")
+    return Term(name, loss, weight, ends=tuple(_compared(name, loss, teacher, student)))
+
+
+def _compared(name: str, loss: OutputLoss, teacher: Side, student: Side) -> list[int]:
+    if len(teacher.ends) != len(student.ends):
+        raise OptionError(
+            f"The {teacher.whose} has {len(teacher.ends)} outputs, the {student.whose} {len(student.ends)}."
+            " Give both the same ones, or compare features."
+        )
+    names = [end.name for end in student.ends]
+    if loss.output is not None and loss.output not in names:
+        raise UnknownNameError("output", loss.output, names)
+    chosen = [index for index, own in enumerate(names) if loss.output in (None, own)]
+    for index in chosen:
+        theirs, ours = teacher.ends[index], student.ends[index]
+        if theirs.shape[1:] != ours.shape[1:]:
+            raise OptionError(
+                f"Output {ours.name!r} is {ours.shape[1:]} in the {student.whose} and {theirs.shape[1:]} in"
+                f" the {teacher.whose}. A loss of outputs needs equal ones; compare features instead."
+            )
+        if loss.per_class and (len(ours.shape) < 2 or ours.shape[-1] in (None, 1)):
+            raise OptionError(
+                f"Loss {name!r} compares classes, and output {ours.name!r} has {ours.shape[-1]}. Use 'mse'."
+            )
+    return chosen
+
+
+def as_logits(outputs: Sequence[Any], ends: Sequence[End], *, from_logits: bool) -> list[Any]:
+    """Returns outputs as logits in float32: the logarithm of what are probabilities.
+
+    Args:
+        outputs: In flat order.
+        ends: What is known of them.
+        from_logits: Whether outputs without a softmax in sight are logits.
+    """
+    return [
+        log_probabilities(output) if end.makes_probabilities or not from_logits else output
+        for output, end in zip(outputs, ends, strict=True)
+    ]
+
+
+def check_logits(terms: Sequence[Term], sides: Sequence[Side]) -> None:
+    """Raises `OptionError` where logits are compared and a model makes probabilities."""
+    for term in terms:
+        for side in sides if term.loss.per_class else ():
+            for index in term.ends:
+                if side.ends[index].makes_probabilities:
+                    raise OptionError(probabilities_said(term.name, side.whose))
+
+
+def probabilities_said(name: str, whose: str) -> str:
+    """Returns what is wrong with probabilities where logits are compared, with the remedy."""
+    return (
+        f"Loss {name!r} compares logits, and the {whose} returns probabilities. Pass from_logits=False, so"
+        " that their logarithm is taken, or leave the softmax out of the model."
+    )
+
+
+def _single(features: Any) -> Any:
+    return keras.ops.cast(features, "float32")
