@@ -12,6 +12,13 @@ import keras
 import tensorflow as tf
 
 
+def subject_of(fitted: keras.Model) -> keras.Model:
+    """Returns what a fit trains for a file: the student where a model holds a teacher and a student."""
+    teacher, student = (getattr(fitted, name, None) for name in ("teacher", "student"))
+    both = isinstance(teacher, keras.Model) and isinstance(student, keras.Model)
+    return student if both else fitted
+
+
 def _running_fit(model: keras.Model, frame: FrameType | None) -> Any:
     """Returns what identifies the `fit` of a model in a stack, or `None`."""
     while frame is not None:

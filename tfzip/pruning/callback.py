@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfzip.errors import ModelError, OptionError, did_you_mean
-from tfzip.fit_step import settle
+from tfzip.fit_step import settle, subject_of
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.clock import FitClock
 from tfzip.pruning.criteria import Criterion, WeightCriterion, criteria
@@ -98,7 +98,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._clock = FitClock(model.optimizer)
         self._starts = None
         if self.criterion.needs == "start":
-            found, _ = find_kernels(model, self.layers)
+            found, _ = find_kernels(subject_of(model), self.layers)
             self._starts = [np.asarray(kernel.variable.numpy()) for kernel in found]
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
@@ -110,7 +110,7 @@ class PruningCallback(keras.callbacks.Callback):
             )
         settle(self.model)
         self._grid = self.window.grid(self.params["epochs"], self.params["steps"])
-        found, self._left_out = find_kernels(self.model, self.layers)
+        found, self._left_out = find_kernels(subject_of(self.model), self.layers)
         for kernel in found:
             self._check(kernel)
         strategy = self.model.distribute_strategy

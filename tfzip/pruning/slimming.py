@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import OptionError
-from tfzip.fit_step import forget_steps, recompile, settle
+from tfzip.fit_step import forget_steps, recompile, settle, subject_of
 from tfzip.graph import walk
 from tfzip.graph.walk import LayerSelection, select_layers
 
@@ -45,7 +45,8 @@ class SlimmingCallback(keras.callbacks.Callback):
             OptionError: The model has no batch normalization with a scale that is trained.
         """
         settle(self.model)
-        chosen = walk(self.model) if self.layers is None else select_layers(self.model, self.layers)
+        model = subject_of(self.model)
+        chosen = walk(model) if self.layers is None else select_layers(model, self.layers)
         found = [
             item.layer.gamma
             for item in chosen
@@ -54,7 +55,7 @@ class SlimmingCallback(keras.callbacks.Callback):
         scales = [gamma for gamma in found if gamma.trainable]
         if not scales:
             raise OptionError(
-                f"Model {self.model.name!r} has no batch normalization with a scale that is trained, among"
+                f"Model {model.name!r} has no batch normalization with a scale that is trained, among"
                 " the layers chosen. Slimming has nothing to work on."
             )
         self._scales = [(gamma, gamma.regularizer) for gamma in scales]

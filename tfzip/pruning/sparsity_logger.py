@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfzip.fit_step import subject_of
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.kernels import find_kernels
 from tfzip.pruning.summary import zero_fraction
@@ -33,6 +34,6 @@ class SparsityLogger(keras.callbacks.Callback):
         """Counts the zeros."""
         if logs is None:
             return
-        for kernel in find_kernels(self.model, self.layers)[0]:
+        for kernel in find_kernels(subject_of(self.model), self.layers)[0]:
             weights = np.asarray(kernel.variable.numpy())
             logs[f"sparsity/{kernel.path}"] = zero_fraction(weights)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tfzip.errors import ModelError, OptionError
-from tfzip.fit_step import settle
+from tfzip.fit_step import settle, subject_of
 from tfzip.graph.walk import check_built
 from tfzip.quantization.observers import Observer, observers
 from tfzip.quantization.simulated_fit import SimulatedFit
@@ -95,8 +95,8 @@ class QuantizationCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
     def set_model(self, model: keras.Model) -> None:
         """Makes room in the model for the grids before any callback restores a checkpoint."""
         super().set_model(model)
-        check_built(model)
-        make_room_for_record(model)
+        check_built(subject_of(model))
+        make_room_for_record(subject_of(model))
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
         """Plans the phases; nothing is simulated yet."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzip.errors import ConversionError, ModelError, TfzipError
-from tfzip.fit_step import Fit, forget_steps, recompile
+from tfzip.fit_step import Fit, forget_steps, recompile, subject_of
 from tfzip.graph.keras_nodes import replace_call
 from tfzip.graph.signature import input_tree
 from tfzip.quantization.observers import Observer
@@ -40,35 +40,36 @@ class SimulatedFit:
     Without grids from before, the forward pass stays in float until the first `calibrate`.
 
     Args:
-        model: A model in `fit`.
+        fitted: A model in `fit`, or a distiller, whose student is simulated.
         scheme: What to simulate.
         learned_steps: Whether the steps of grids are learned while ranges move.
     """
 
-    def __init__(self, model: keras.Model, scheme: Scheme, *, learned_steps: bool) -> None:
-        self._model = model
+    def __init__(self, fitted: keras.Model, scheme: Scheme, *, learned_steps: bool) -> None:
+        self._fitted = fitted
+        self._model = model = subject_of(fitted)
         record = record_of(model)
         known = record if record is not None and record.scheme == scheme and record.ranges else None
-        with model.distribute_strategy.scope():
+        with fitted.distribute_strategy.scope():
             self._quantizer = _quantizer(model, scheme, known)
         self._inputs = keras.tree.flatten(input_tree(model))
         self._float_call, self._with_training = model.call, model._call_has_training_arg  # noqa: SLF001
         self._batches: list[Any] = []
         self._latest: list[tf.Variable] = []
         self._runs = self._has_left = False
-        self._jit_compile = model.jit_compile
+        self._jit_compile = fitted.jit_compile
         self._learned_steps = learned_steps
         self._ranges_move = self._statistics_move = False
-        self._fit = Fit(model)
+        self._fit = Fit(fitted)
         self._undo = replace_call(model, self._forward)
         attach_source(model, self._record)
-        recompile(model, on_error=self.leave)
+        recompile(fitted, on_error=self.leave)
 
     def keep_batches(self) -> None:
         """Lets train steps leave their inputs behind, for `keep_batch`."""
         self._latest = self._room_for_inputs()
-        self._model.jit_compile = False  # XLA has no variables whose shape changes with the batch
-        recompile(self._model)
+        self._fitted.jit_compile = False  # XLA has no variables whose shape changes with the batch
+        recompile(self._fitted)
 
     @property
     def is_calibrated(self) -> bool:
@@ -81,7 +82,7 @@ class SimulatedFit:
         self._ranges_move, self._statistics_move = ranges_move, statistics_move
         self._set_learning()
         if before != (self._statistics_move, self._learns):
-            recompile(self._model)
+            recompile(self._fitted)
 
     def give_batches(self, data: Any) -> None:
         """Takes inputs to choose ranges on, in place of batches of the fit."""
@@ -96,7 +97,7 @@ class SimulatedFit:
         if not self._runs:
             self.leave()
             raise ModelError(
-                f"The train_step of model {self._model.name!r} does not call the model in training, so that"
+                f"The train_step of model {self._fitted.name!r} does not call the model in training, so that"
                 " nothing would be simulated. Let it call self(x, training=True)."
             )
 
@@ -111,21 +112,22 @@ class SimulatedFit:
         if not self._batches or (was_simulated and self._learned_steps):
             return
         try:
-            with self._model.distribute_strategy.scope():
+            with self._fitted.distribute_strategy.scope():
                 self._quantizer.calibrate(self._batches, observer, batch_statistics=self._statistics_move)
         except TfzipError:
             self.leave()
             raise
         if not was_simulated:
             self._latest = []
-            self._model.jit_compile = self._jit_compile
+            self._fitted.jit_compile = self._jit_compile
             self._set_learning()
-            recompile(self._model)
+            recompile(self._fitted)
 
     def leave(self) -> None:
         """Gives the model its float forward pass back, and the grids as they are now; once."""
         if not self._has_left:
             self._give_back()
+            forget_steps(self._fitted)
             forget_steps(self._model)
 
     def _give_back(self) -> None:
@@ -133,7 +135,7 @@ class SimulatedFit:
         with tf.init_scope():  # also where a graph is being traced
             attach_record(self._model, record_of(self._model))
         self._undo()
-        self._model.jit_compile = self._jit_compile
+        self._fitted.jit_compile = self._jit_compile
 
     def _record(self) -> QuantizationRecord | None:
         return self._quantizer.record() if self.is_calibrated else None
@@ -163,7 +165,7 @@ class SimulatedFit:
         return self._learned_steps and self._ranges_move and self.is_calibrated
 
     def _set_learning(self) -> None:
-        with self._model.distribute_strategy.scope():
+        with self._fitted.distribute_strategy.scope():
             self._quantizer.learn_steps(learn=self._learns)
 
     def _forward(self, inputs: Any, training: bool | None = None, **others: Any) -> Any:
@@ -184,7 +186,7 @@ class SimulatedFit:
 
     def _room_for_inputs(self) -> list[tf.Variable]:
         """Returns variables that hold the inputs of a train step; with several replicas, of the first."""
-        with self._model.distribute_strategy.scope():
+        with self._fitted.distribute_strategy.scope():
             return [
                 tf.Variable(
                     tf.zeros([1, *(max(size, 1) for size in one.shape[1:])], one.dtype),

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import ModelError, OptionError
-from tfzip.fit_step import forget_steps, recompile, settle
+from tfzip.fit_step import forget_steps, recompile, settle, subject_of
 from tfzip.graph.walk import LayerSelection
 from tfzip.pruning.kernels import LeftOut
 from tfzip.quantization.clustering.constraint import detach
@@ -129,7 +129,7 @@ class ClusteringCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
     def _begin(self, epoch: int) -> None:
         with self.model.distribute_strategy.scope():
             self._kernels, self._left_out = shared_kernels(
-                self.model, self.layers, self.sharing, owner=self.params
+                subject_of(self.model), self.layers, self.sharing, owner=self.params
             )
         self._compile(epoch)
         self._on_each(SharedKernel.begin)
