@@ -11,14 +11,25 @@ was: trained networks are in `models/`, rows in the result.
 import argparse
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from common import RESULTS, data_file, save
-from narrow_plan import CRITERIA, RANDOM, SCRATCH, SCRATCH_LONG, WHOLE, Kind, NarrowPlan, base_plan
+from narrow_plan import (
+    CRITERIA,
+    RANDOM,
+    SCRATCH,
+    SCRATCH_LONG,
+    WHOLE,
+    WHOLE_TAUGHT,
+    Kind,
+    NarrowPlan,
+    base_plan,
+    taught,
+)
 from parts import Parts
 
 from tfzip.sandbox import run_isolated
@@ -77,16 +88,17 @@ def _base(parts: Parts, network: str) -> str:
 
 def _rows(parts: Parts, network: str) -> list[tuple[Kind, float]]:
     """Returns the kinds and ratios of a network; those of ResNet-20 follow from held-out rows of ResNet-8."""
-    kinds: Iterable[Kind] = CRITERIA
+    kinds: Sequence[Kind] = CRITERIA
+    more = [(SCRATCH_LONG, RATIOS[-1])]
     if network != "resnet8":
         rows = _of(_collected(parts), "resnet8", RATIOS[-1])
         missing = {kind.name for kind in CRITERIA} - {row["kind"] for row in rows}
         if missing:
             print(f"{network}: criteria wait for rows of resnet8: {', '.join(sorted(missing))}", flush=True)
         kinds = () if missing else _best(rows)[:2]
+        more = [(WHOLE_TAUGHT, 1.0), *((taught(kind), RATIOS[0]) for kind in kinds[:1])]
     pairs = [(kind, ratio) for ratio in reversed(RATIOS) for kind in (RANDOM, SCRATCH, *kinds)]
-    longer = [(SCRATCH_LONG, RATIOS[-1])] if network == "resnet8" else []
-    return [(WHOLE, 1.0), *pairs, *longer]
+    return [(WHOLE, 1.0), *pairs, *more]
 
 
 def _of(rows: list[dict[str, Any]], network: str, ratio: float) -> list[dict[str, Any]]:
@@ -135,7 +147,8 @@ def _collected(parts: Parts) -> list[dict[str, Any]]:
 
 
 def _all_kinds() -> tuple[Kind, ...]:
-    return (WHOLE, RANDOM, SCRATCH, SCRATCH_LONG, *CRITERIA)
+    plain = (WHOLE, RANDOM, SCRATCH, SCRATCH_LONG, *CRITERIA)
+    return (*plain, *(taught(kind) for kind in plain))
 
 
 def _save(parts: Parts) -> dict[str, Any]:
@@ -173,13 +186,15 @@ def _bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for network in NETWORKS:
         best = {ratio: _best(_of(rows, network, ratio))[:1] for ratio in RATIOS}
         pairs = [
-            (kind.name, ratio, other.name, other_ratio, least)
+            (one.name, ratio, other.name, other_ratio, least)
             for ratio, other, other_ratio, least in (
                 (2.0, WHOLE, 1.0, -BAR_POINTS),
+                (2.0, WHOLE_TAUGHT, 1.0, -BAR_POINTS),
                 (4.0, RANDOM, 4.0, 0.0),
                 (4.0, SCRATCH, 4.0, 0.0),
             )
             for kind in best[ratio]
+            for one in (kind, taught(kind))
         ]
         for kind, ratio, other, other_ratio, least in pairs:
             ours, theirs = (

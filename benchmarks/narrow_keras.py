@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from bench_resnet8 import accuracy
-from narrow_plan import BASE_EPOCHS, SAMPLES, Kind, NarrowPlan, residual_network
+from narrow_plan import BASE_EPOCHS, LOSSES, SAMPLES, WEIGHTS, Kind, NarrowPlan, residual_network
 
 import tfzip
 
@@ -53,7 +53,11 @@ def row(base: str, plan: NarrowPlan, kind: Kind, ratio: float, target: str) -> d
         plan = replace(plan, epochs=plan.epochs + BASE_EPOCHS[plan.network])
     x, y = plan.held_out()
     before = float(np.mean(model.predict(x, batch_size=500, verbose=0).argmax(-1) == y))
-    history += plan.fit(keras, model)["val_accuracy"]
+    fitted = model
+    if kind.taught:
+        teacher = keras.models.load_model(base)
+        fitted = tfzip.Distiller(teacher, model, LOSSES, weights=WEIGHTS, from_logits=False)
+    history += plan.fit(keras, fitted)["val_accuracy"]
     tfzip.export(model, target)
     profile = tfzip.profile(model)
     return {

@@ -1,6 +1,6 @@
 """The trainings of `bench_channel_accuracy`: which networks, which rows, and the same budget for each row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aware_plan import TRAIN_ROWS, AwarePlan
@@ -9,6 +9,7 @@ BLOCKS = {"resnet8": 1, "resnet20": 3}  # of each of the three widths (He et al.
 WIDTHS = (16, 32, 64)
 BASE_EPOCHS = {"resnet8": 24, "resnet20": 24}
 WEIGHT_DECAY = {"resnet8": 1e-4, "resnet20": 5e-4}  # the smaller one underfits with more
+LOSSES, WEIGHTS = ("kd",), (1.0,)  # of the rows that are taught; chosen on held-out rows, one seed
 SAMPLES = 512  # training rows that a criterion looks at
 
 
@@ -23,6 +24,7 @@ class Kind:
         ahead: What the first epoch of the budget goes to, on the whole network: `"slimming"`, `"movement"`.
         fresh: Whether training starts from random weights.
         long: Whether it may train for as long as the whole network and its fine-tuning together.
+        taught: Whether the whole network as it was trained teaches it, by knowledge distillation.
     """
 
     name: str
@@ -31,6 +33,12 @@ class Kind:
     ahead: str = ""
     fresh: bool = False
     long: bool = False
+    taught: bool = False
+
+
+def taught(kind: Kind) -> Kind:
+    """Returns the same row with the whole network as a teacher."""
+    return replace(kind, name=f"{kind.name}, taught", taught=True)
 
 
 WHOLE = Kind("whole network")
@@ -45,6 +53,7 @@ CRITERIA = (
     Kind("l2 layer", "l2"),
     Kind("taylor layer", "taylor"),
 )
+WHOLE_TAUGHT = taught(WHOLE)
 
 
 @dataclass(frozen=True)
