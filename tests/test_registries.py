@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfzip.bench.devices import devices
+from tfzip.distillation.losses import distillation_losses
 from tfzip.errors import OptionError, UnknownNameError
 from tfzip.pruning.criteria import WeightCriterion, criteria
 from tfzip.pruning.patterns import patterns
@@ -18,7 +19,17 @@ from tfzip.registry import Registry
 from tfzip.runtime.runtimes import runtimes
 from tfzip.sources.datasets import datasets
 
-REGISTRIES: list[Registry] = [criteria, datasets, devices, observers, patterns, runtimes, schedules, steps]
+REGISTRIES: list[Registry] = [
+    criteria,
+    datasets,
+    devices,
+    distillation_losses,
+    observers,
+    patterns,
+    runtimes,
+    schedules,
+    steps,
+]
 REQUIRED = {"dataset": "digits", "epochs": 1, "function": "package.module:load", "path": "data"}
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]
 

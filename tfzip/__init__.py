@@ -28,7 +28,7 @@ _HOME = {
     "channel_sensitivity": "tfzip.pruning.channels.scan",
     "PruningWindow": "tfzip.pruning.window",
     "SlimmingCallback": "tfzip.pruning.slimming",
-    "Distiller": "tfzip.distillation",
+    "Distiller": "tfzip.distillation.distiller",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",
     "LinearSchedule": "tfzip.pruning.schedules",

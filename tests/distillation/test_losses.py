@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfzip.distillation import distillation_losses
 from tfzip.distillation.losses import (
     AttentionTransferLoss,
     DkdLoss,
     HintLoss,
     KdLoss,
     RelationalLoss,
+    distillation_losses,
 )
 from tfzip.errors import OptionError
 

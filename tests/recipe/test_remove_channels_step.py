@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.recipe.test_training import data, small_model, work
-from tfzip.errors import DataError, OptionError
+from tfzip.errors import DataError, OptionError, UnknownNameError
 from tfzip.recipe.run_folder import RESTART, begin_step
 from tfzip.recipe.steps.remove_channels import RemoveChannelsStep
 from tfzip.recipe.steps.step import MODEL_FILE
@@ -87,3 +87,35 @@ def test_data_without_targets_are_refused(tmp_path):
     found = place(tmp_path / "run")
     with pytest.raises(DataError, match="needs targets"):
         replace(STEP, rounds=1).run(replace(found, data=data(y_train=None)))
+
+
+def test_the_model_as_it_came_teaches_what_is_left_of_it(tmp_path):
+    found = place(tmp_path / "run")
+    before = found.model_path.read_bytes()
+    outcome = replace(STEP, distill=("kd", "hint")).run(found)
+    assert {"kd_loss", "hint_loss", "label_loss", "accuracy"} <= set(outcome.facts["history"][-1])
+    small = keras.models.load_model(found.folder / MODEL_FILE)
+    assert [layer.units for layer in small.layers if isinstance(layer, keras.layers.Dense)] == [2, 3]
+    assert found.model_path.read_bytes() == before
+
+
+def test_a_taught_step_that_is_ended_goes_on_to_the_same_weights(tmp_path):
+    step = replace(STEP, distill=("kd",), rounds=1)
+    whole, ended = place(tmp_path / "whole"), place(tmp_path / "ended")
+    step.run(whole)
+
+    def say(text):
+        if text.startswith("epoch 1/2"):
+            raise EndedError
+
+    with pytest.raises(EndedError):
+        step.run(replace(ended, say=say))
+    step.run(ended)
+    models = [keras.models.load_model(one.folder / MODEL_FILE) for one in (whole, ended)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_unknown_loss_is_named_when_the_step_is_made():
+    with pytest.raises(UnknownNameError, match="Did you mean 'kd'"):
+        replace(STEP, distill=("kdd",))

@@ -13,6 +13,7 @@ _REGISTRIES = {
     "criteria": "tfzip.pruning.criteria",
     "datasets": "tfzip.sources.datasets",
     "devices": "tfzip.bench.devices",
+    "distillation_losses": "tfzip.distillation.losses",
     "observers": "tfzip.quantization.observers",
     "patterns": "tfzip.pruning.patterns",
     "runtimes": "tfzip.runtime.runtimes",
@@ -28,7 +29,8 @@ KINDS = sorted([*_REGISTRIES, "schemes"])
 def command(kind: str | None, as_json: bool) -> None:
     """List the names of KIND, or of all kinds.
 
-    Kinds: criteria, datasets, devices, observers, patterns, runtimes, schedules, schemes, steps.
+    Kinds: criteria, datasets, devices, distillation_losses, observers, patterns, runtimes, schedules,
+    schemes, steps.
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)

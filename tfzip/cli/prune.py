@@ -44,6 +44,7 @@ from tfzip.recipe.steps.train import LOSSES
     show_default=True,
     help="What is trained for.",
 )
+@click.option("--distill", multiple=True, help="Let MODEL teach it, by a loss such as kd; repeatable.")
 @click.option("--from-logits", is_flag=True, help="The model ends without softmax or sigmoid.")
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -57,13 +57,14 @@ def _fit(
     data = work.data
     steps_per_epoch = math.ceil(num_rows(data.x_train) / plan.batch_size)
     loss = make_loss(model, plan, data.x_train, targets)
-    model.compile(optimizer=make_optimizer(plan, steps_per_epoch), loss=loss, metrics=metrics_of(plan))
-    model.optimizer.build(model.trainable_variables)
+    fitted = _taught(model, plan, work)
+    fitted.compile(optimizer=make_optimizer(plan, steps_per_epoch), loss=loss, metrics=metrics_of(plan))
+    fitted.optimizer.build(fitted.trainable_variables)
     checkpoint = EpochCheckpoint(work.folder / RESTART_FILE, work.key, work.say)
     start = checkpoint.initial_epoch
     if start:
         work.say(f"continuing after epoch {start} of {plan.epochs}")
-    model.fit(
+    fitted.fit(
         shuffled_batches(data.x_train, targets, plan, work.seed, start),
         steps_per_epoch=steps_per_epoch,
         epochs=plan.epochs,
@@ -75,6 +76,15 @@ def _fit(
         verbose=0,
     )
     return checkpoint.history
+
+
+def _taught(model: keras.Model, plan: "TrainStep", work: Work) -> keras.Model:
+    """Returns what is fitted: the model, or the model with the one that came into the step as its teacher."""
+    if not plan.distill:
+        return model
+    from tfzip.distillation.distiller import Distiller
+
+    return Distiller(work.load_model(), model, plan.distill, from_logits=plan.from_logits)
 
 
 def shuffled_batches(

@@ -1,9 +1,7 @@
 """Attention transfer."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import keras
+from typing import TYPE_CHECKING, ClassVar
 
 from tfzip.distillation.losses.distillation_loss import (
     FeatureLoss,
@@ -11,7 +9,11 @@ from tfzip.distillation.losses.distillation_loss import (
     distillation_losses,
     flat,
 )
+from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
+
+if TYPE_CHECKING:
+    import keras
 
 
 @distillation_losses.register
@@ -31,7 +33,7 @@ class AttentionTransferLoss(FeatureLoss):
 
     def projector(
         self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]
-    ) -> keras.Layer | None:
+    ) -> "keras.Layer | None":
         """Checks that both have maps of the same size."""
         if len(teacher) < 3 or teacher[1:-1] != student[1:-1]:
             raise OptionError(
@@ -42,8 +44,8 @@ class AttentionTransferLoss(FeatureLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the mean over positions, shape (batch,)."""
-        return keras.ops.mean(keras.ops.square(_attention(teacher) - _attention(student)), axis=-1)
+        return ops.mean(ops.square(_attention(teacher) - _attention(student)), axis=-1)
 
 
 def _attention(features: Tensor) -> Tensor:
-    return keras.ops.normalize(flat(keras.ops.mean(keras.ops.square(features), axis=-1)), axis=-1)
+    return ops.normalize(flat(ops.mean(ops.square(features), axis=-1)), axis=-1)

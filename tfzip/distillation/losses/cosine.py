@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, distillation_losses
+from tfzip.distillation.losses.operations import ops
 
 
 @distillation_losses.register
@@ -17,5 +16,5 @@ class CosineLoss(OutputLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss along the last axis, shape (batch, ...)."""
-        product = keras.ops.normalize(teacher, axis=-1) * keras.ops.normalize(student, axis=-1)
-        return 1.0 - keras.ops.sum(product, axis=-1)
+        product = ops.normalize(teacher, axis=-1) * ops.normalize(student, axis=-1)
+        return 1.0 - ops.sum(product, axis=-1)

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
-
+from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
 from tfzip.registry import Registry
+
+if TYPE_CHECKING:
+    import keras
 
 Tensor = Any
 
@@ -64,7 +66,7 @@ class FeatureLoss(DistillationLoss):
         self,
         teacher: tuple[int | None, ...],  # noqa: ARG002
         student: tuple[int | None, ...],  # noqa: ARG002
-    ) -> keras.Layer | None:
+    ) -> "keras.Layer | None":
         """Returns a layer that takes the student's features to the teacher's shape, or None.
 
         It is trained with the student and thrown away after it.
@@ -87,12 +89,12 @@ def check_positive(name: str, value: float) -> None:
 
 def flat(features: Tensor) -> Tensor:
     """Returns features as a matrix, one row for each sample."""
-    return keras.ops.reshape(features, (keras.ops.shape(features)[0], -1))
+    return ops.reshape(features, (ops.shape(features)[0], -1))
 
 
 def mean_over_positions(values: Tensor) -> Tensor:
     """Returns the mean of everything but the batch, shape (batch,)."""
-    return keras.ops.mean(flat(values), axis=-1)
+    return ops.mean(flat(values), axis=-1)
 
 
 distillation_losses: Registry[DistillationLoss] = Registry("Loss")

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import (
     OutputLoss,
     Tensor,
     check_positive,
     distillation_losses,
 )
+from tfzip.distillation.losses.operations import ops
 
 
 @distillation_losses.register
@@ -29,9 +28,9 @@ class DkdLoss(OutputLoss):
     The target is the teacher's first choice, not the label, which keeps the loss a matter between the two.
 
     Attributes:
-        alpha: Weight of the target class. Defaults to 1.
-        beta: Weight of the other classes. Defaults to 8.
-        temperature: T. Defaults to 4.
+        alpha: Weight of the target class. Defaults to 1.0.
+        beta: Weight of the other classes. Defaults to 8.0.
+        temperature: T. Defaults to 4.0.
     """
 
     per_class: ClassVar[bool] = True
@@ -46,7 +45,7 @@ class DkdLoss(OutputLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss of each position, shape (batch, ...) without the classes."""
-        target = keras.ops.one_hot(keras.ops.argmax(teacher, axis=-1), teacher.shape[-1], dtype=teacher.dtype)
+        target = ops.one_hot(ops.argmax(teacher, axis=-1), teacher.shape[-1], dtype=teacher.dtype)
         teacher_target, teacher_others = _apart(teacher / self.temperature, target)
         student_target, student_others = _apart(student / self.temperature, target)
         divided = self.alpha * _divergence(teacher_target, student_target)
@@ -60,11 +59,11 @@ _FAR = 1e4
 def _apart(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the logarithms of (p_target, 1 - p_target), and of the softmax without the target."""
     others = logits - _FAR * target
-    at_target = keras.ops.sum(logits * target, axis=-1)
-    rest = keras.ops.logsumexp(others, axis=-1)
-    both = keras.ops.stack([at_target, rest], axis=-1)
-    return keras.ops.log_softmax(both), keras.ops.log_softmax(others)
+    at_target = ops.sum(logits * target, axis=-1)
+    rest = ops.logsumexp(others, axis=-1)
+    both = ops.stack([at_target, rest], axis=-1)
+    return ops.log_softmax(both), ops.log_softmax(others)
 
 
 def _divergence(log_teacher: Tensor, log_student: Tensor) -> Tensor:
-    return keras.ops.sum(keras.ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+    return ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)

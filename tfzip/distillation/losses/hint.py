@@ -1,9 +1,7 @@
 """Hints: the teacher's features, regressed from the student's."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import keras
+from typing import TYPE_CHECKING, ClassVar
 
 from tfzip.distillation.losses.distillation_loss import (
     FeatureLoss,
@@ -11,7 +9,11 @@ from tfzip.distillation.losses.distillation_loss import (
     distillation_losses,
     mean_over_positions,
 )
+from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
+
+if TYPE_CHECKING:
+    import keras
 
 
 @distillation_losses.register
@@ -31,7 +33,7 @@ class HintLoss(FeatureLoss):
 
     def projector(
         self, teacher: tuple[int | None, ...], student: tuple[int | None, ...]
-    ) -> keras.Layer | None:
+    ) -> "keras.Layer | None":
         """Returns a projection of the last axis, or None where the shapes are equal."""
         if teacher[1:] == student[1:]:
             return None
@@ -41,8 +43,10 @@ class HintLoss(FeatureLoss):
                 f" student {student[1:]}. Name layers of the same resolution, or take"
                 " 'similarity_preserving' or 'relational'."
             )
+        import keras
+
         return keras.layers.Dense(teacher[-1], use_bias=False)  # the last axis, at every position
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the mean over all but the batch, shape (batch,)."""
-        return mean_over_positions(keras.ops.square(teacher - student))
+        return mean_over_positions(ops.square(teacher - student))

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import (
     OutputLoss,
     Tensor,
     check_positive,
     distillation_losses,
 )
+from tfzip.distillation.losses.operations import ops
 
 
 @distillation_losses.register
@@ -25,7 +24,7 @@ class KdLoss(OutputLoss):
         L = T^2 * KL(softmax(teacher / T) || softmax(student / T))
 
     Attributes:
-        temperature: T; higher shows more of the order among wrong classes. Defaults to 4.
+        temperature: T; higher shows more of the order among wrong classes. Defaults to 4.0.
     """
 
     per_class: ClassVar[bool] = True
@@ -37,7 +36,7 @@ class KdLoss(OutputLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss of each position, shape (batch, ...) without the classes."""
-        log_teacher = keras.ops.log_softmax(teacher / self.temperature)
-        log_student = keras.ops.log_softmax(student / self.temperature)
-        divergence = keras.ops.sum(keras.ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+        log_teacher = ops.log_softmax(teacher / self.temperature)
+        log_student = ops.log_softmax(student / self.temperature)
+        divergence = ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
         return self.temperature**2 * divergence

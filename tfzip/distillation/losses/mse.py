@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, distillation_losses
+from tfzip.distillation.losses.operations import ops
 
 
 @distillation_losses.register
@@ -19,4 +18,4 @@ class MseLoss(OutputLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the mean over the last axis, shape (batch, ...)."""
-        return keras.ops.mean(keras.ops.square(teacher - student), axis=-1)
+        return ops.mean(ops.square(teacher - student), axis=-1)

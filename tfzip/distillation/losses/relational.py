@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
+from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
 
 _LEAST = 1e-12
@@ -24,8 +23,8 @@ class RelationalLoss(FeatureLoss):
         L = distance * mean(huber(d_teacher - d_student)) + angle * mean(huber(c_teacher - c_student))
 
     Attributes:
-        distance: Weight of the distances. Defaults to 25.
-        angle: Weight of the angles. Defaults to 50.
+        distance: Weight of the distances. Defaults to 25.0.
+        angle: Weight of the angles. Defaults to 50.0.
     """
 
     weight: ClassVar[float] = 1.0
@@ -46,32 +45,32 @@ class RelationalLoss(FeatureLoss):
         shares = 0.0
         if self.distance:
             far = _huber(_distances(teacher) - _distances(student))
-            shares += self.distance * keras.ops.mean(far, axis=-1)
+            shares += self.distance * ops.mean(far, axis=-1)
         if self.angle:
             turned = _huber(_angles(teacher) - _angles(student))
-            shares += self.angle * keras.ops.mean(turned, axis=(-2, -1))
+            shares += self.angle * ops.mean(turned, axis=(-2, -1))
         return shares
 
 
 def _huber(difference: Tensor) -> Tensor:
-    size = keras.ops.absolute(difference)
-    return keras.ops.where(size <= 1.0, 0.5 * keras.ops.square(difference), size - 0.5)
+    size = ops.absolute(difference)
+    return ops.where(size <= 1.0, 0.5 * ops.square(difference), size - 0.5)
 
 
 def _distances(rows: Tensor) -> Tensor:
     """Returns distances between rows, divided by the mean of those that are not 0, shape (batch, batch)."""
-    squares = keras.ops.sum(keras.ops.square(rows), axis=-1)
-    product = keras.ops.matmul(rows, keras.ops.transpose(rows))
-    apart = 1.0 - keras.ops.eye(keras.ops.shape(rows)[0], dtype=rows.dtype)
-    squared = keras.ops.maximum(squares[:, None] + squares[None, :] - 2.0 * product, _LEAST)
-    distances = keras.ops.sqrt(squared) * apart
-    count = keras.ops.maximum(keras.ops.sum(apart), 1.0)
-    return distances * count / keras.ops.maximum(keras.ops.sum(distances), _LEAST)
+    squares = ops.sum(ops.square(rows), axis=-1)
+    product = ops.matmul(rows, ops.transpose(rows))
+    apart = 1.0 - ops.eye(ops.shape(rows)[0], dtype=rows.dtype)
+    squared = ops.maximum(squares[:, None] + squares[None, :] - 2.0 * product, _LEAST)
+    distances = ops.sqrt(squared) * apart
+    count = ops.maximum(ops.sum(apart), 1.0)
+    return distances * count / ops.maximum(ops.sum(distances), _LEAST)
 
 
 def _angles(rows: Tensor) -> Tensor:
     """Returns cosines at sample i between j and k, shape (batch, batch, batch)."""
     differences = rows[None, :, :] - rows[:, None, :]
-    squared = keras.ops.maximum(keras.ops.sum(keras.ops.square(differences), axis=-1, keepdims=True), _LEAST)
-    directions = differences / keras.ops.sqrt(squared)
-    return keras.ops.matmul(directions, keras.ops.transpose(directions, (0, 2, 1)))
+    squared = ops.maximum(ops.sum(ops.square(differences), axis=-1, keepdims=True), _LEAST)
+    directions = differences / ops.sqrt(squared)
+    return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))

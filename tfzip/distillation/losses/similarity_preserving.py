@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import keras
-
 from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
+from tfzip.distillation.losses.operations import ops
 
 
 @distillation_losses.register
@@ -24,9 +23,9 @@ class SimilarityPreservingLoss(FeatureLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the rows' shares, of which the mean is the loss, shape (batch,)."""
-        return keras.ops.mean(keras.ops.square(_similarities(teacher) - _similarities(student)), axis=-1)
+        return ops.mean(ops.square(_similarities(teacher) - _similarities(student)), axis=-1)
 
 
 def _similarities(features: Tensor) -> Tensor:
     rows = flat(features)
-    return keras.ops.normalize(keras.ops.matmul(rows, keras.ops.transpose(rows)), axis=-1)
+    return ops.normalize(ops.matmul(rows, ops.transpose(rows)), axis=-1)

@@ -29,6 +29,8 @@ class TrainStep(Step):
         decay: `"cosine"` to let the rate fall to 0 along half a cosine, or `"none"`. Defaults to `"cosine"`.
         loss: Name of a Keras loss. Defaults to `"sparse_categorical_crossentropy"`, for integer labels.
         from_logits: Whether the model ends without softmax or sigmoid. Defaults to False.
+        distill: Distillation losses by which the model as it comes into this step teaches the one that is
+            trained, such as `["kd"]`. Defaults to none.
     """
 
     epochs: int
@@ -38,11 +40,17 @@ class TrainStep(Step):
     decay: Literal["cosine", "none"] = "cosine"
     loss: LOSSES = "sparse_categorical_crossentropy"
     from_logits: bool = False
+    distill: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise OptionError(f"{name} is above 0. Received: {getattr(self, name)}.")
+        if self.distill:
+            from tfzip.distillation.losses import distillation_losses
+
+            for name in self.distill:
+                distillation_losses.type_of(name)
 
     def run(self, work: Work) -> Outcome:
         """Trains and saves the model."""
