@@ -28,6 +28,7 @@ _HOME = {
     "channel_sensitivity": "tfzip.pruning.channels.scan",
     "PruningWindow": "tfzip.pruning.window",
     "SlimmingCallback": "tfzip.pruning.slimming",
+    "cache_teacher": "tfzip.distillation.cached_teacher",
     "Distiller": "tfzip.distillation.distiller",
     "SparsityLogger": "tfzip.pruning.sparsity_logger",
     "ConstantSchedule": "tfzip.pruning.schedules",

@@ -14,9 +14,8 @@ import tensorflow as tf
 
 def subject_of(fitted: keras.Model) -> keras.Model:
     """Returns what a fit trains for a file: the student where a model holds a teacher and a student."""
-    teacher, student = (getattr(fitted, name, None) for name in ("teacher", "student"))
-    both = isinstance(teacher, keras.Model) and isinstance(student, keras.Model)
-    return student if both else fitted
+    student = getattr(fitted, "student", None)
+    return student if isinstance(student, keras.Model) and hasattr(fitted, "teacher") else fitted
 
 
 def _running_fit(model: keras.Model, frame: FrameType | None) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from tfzip.distillation.cached_teacher import CachedTeacher, split
 from tfzip.distillation.ends import are_probabilities, ends_of
 from tfzip.distillation.features import Feature, caught
 from tfzip.distillation.losses import distillation_losses
@@ -29,7 +30,7 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
     After `fit`, `student` is a plain model. Metrics and `predict` are the student's.
 
     Args:
-        teacher: A built model with the student's inputs.
+        teacher: A built model with the student's inputs, or what `cache_teacher` has made of one.
         student: A built model.
         losses: Names, mappings with `name` and fields, or objects, one or several: `"kd"`, `"dkd"`, `"mse"`,
             `"cosine"`, `"hint"`, `"attention_transfer"`, `"similarity_preserving"`, `"relational"`.
@@ -52,7 +53,7 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def __init__(
         self,
-        teacher: keras.Model,
+        teacher: keras.Model | CachedTeacher,
         student: keras.Model,
         losses: Any = "kd",
         *,
@@ -94,6 +95,8 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns what the student makes of the inputs."""
+        if self._is_cached:
+            inputs, _ = split(inputs)
         with caught(self._features("student")) as features:
             outputs = self.student(inputs, training=training)
         self._caught.value.latest = (outputs, features)
@@ -112,8 +115,9 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
             y_pred = self(x, training=training)
         total = self._own_loss(x, y, y_pred, sample_weight, training)
         ours = self._student_features(x, y_pred)
-        with caught(self._features("teacher")) as theirs:
-            answers = self.teacher(x, training=False)
+        answers, theirs = self._asked(x)
+        if answers is None:
+            return total
         outputs = [self._in_float32(one) for one in (answers, y_pred)]
         logits = [
             as_logits(output, ends, from_logits=self.from_logits)
@@ -151,6 +155,11 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def get_config(self) -> dict[str, Any]:
         """Returns what `from_config` builds an equal distiller from, both models included."""
+        if self._is_cached:
+            raise OptionError(
+                "A distiller whose teacher is cached cannot be saved: its answers are in the cache. Save"
+                " distiller.student, or its weights with save_weights."
+            )
         terms = self._terms.value
         return {
             **super().get_config(),
@@ -170,6 +179,13 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
             for name in ("teacher", "student")
         }
         return cls(**{**config, **models})
+
+    def _asked(self, x: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns the teacher's outputs and features, or None for samples that it was never asked about."""
+        if isinstance(self.teacher, CachedTeacher):
+            return split(x)[1], {}
+        with caught(self._features("teacher")) as features:
+            return self.teacher(x, training=False), features
 
     def _own_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """Returns the compiled loss, weighted, and the student's regularizers."""
@@ -204,18 +220,23 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
     def _check_values(self, inputs: Any) -> None:
         if inputs is None:
             return
-        for model, whose in ((self.teacher, "teacher"), (self.student, "student")):
+        models = {"student": self.student} | ({} if self._is_cached else {"teacher": self.teacher})
+        for whose, model in models.items():
             outputs = keras.tree.flatten(model(inputs, training=False))
             for term in self._terms.value:
                 if term.loss.per_class and any(are_probabilities(outputs[index]) for index in term.ends):
                     raise OptionError(probabilities_said(term.name, f"{whose} {model.name!r}"))
 
     @property
+    def _is_cached(self) -> bool:
+        return isinstance(self.teacher, CachedTeacher)
+
+    @property
     def _replicas(self) -> int:
         return int(self.distribute_strategy.num_replicas_in_sync)
 
     def _without_teachers(self, variables: Sequence[Any]) -> list[Any]:
-        teachers = {id(variable) for variable in self.teacher.variables}
+        teachers = {id(variable) for variable in getattr(self.teacher, "variables", ())}
         return [variable for variable in variables if id(variable) not in teachers]
 
     @staticmethod
@@ -231,6 +252,8 @@ class _Untracked:
 
 
 def _side(model: Any, role: str) -> Side:
+    if isinstance(model, CachedTeacher) and role == "teacher":
+        return Side(f"teacher in {model.folder}", None, model.ends)
     if not isinstance(model, keras.Model):
         raise OptionError(f"The {role} is a keras.Model. Received: {type(model).__name__}.")
     check_built(model)
@@ -239,9 +262,11 @@ def _side(model: Any, role: str) -> Side:
 
 
 def _check_inputs(teacher: Side, student: Side) -> None:
+    if teacher.graph is None or student.graph is None:
+        return
     shapes = [
-        [side.graph.tensors[index].shape[1:] for index in side.graph.input_ids()]
-        for side in (teacher, student)
+        [graph.tensors[index].shape[1:] for index in graph.input_ids()]
+        for graph in (teacher.graph, student.graph)
     ]
     fits = len(shapes[0]) == len(shapes[1]) and all(
         len(one) == len(other)

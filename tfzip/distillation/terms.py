@@ -20,12 +20,12 @@ class Side:
 
     Attributes:
         whose: What errors call it.
-        graph: Its flat graph.
+        graph: Its flat graph; None of a teacher of which only the answers are left.
         ends: Its outputs.
     """
 
     whose: str
-    graph: FlatGraph
+    graph: FlatGraph | None
     ends: Sequence[End]
 
 
@@ -101,6 +101,11 @@ def _weights(weights: Any, losses: Sequence[DistillationLoss]) -> list[float]:
 
 def _term(name: str, loss: DistillationLoss, weight: float, teacher: Side, student: Side) -> Term:
     if isinstance(loss, FeatureLoss):
+        if teacher.graph is None or student.graph is None:
+            raise OptionError(
+                f"Loss {name!r} compares features, and a cache holds outputs alone. Give the distiller the"
+                " teacher itself, or take a loss of outputs, such as 'kd'."
+            )
         pairs = pair_features(teacher.graph, student.graph, loss.layers)
         projectors = []
         for pair in pairs:

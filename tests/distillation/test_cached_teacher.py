@@ -1,0 +1,157 @@
+"""A teacher that is asked once: the same training, interrupted caches, other teachers and other batches."""
+
+import keras
+import numpy as np
+import pytest
+
+import tfzip
+from tests.distillation.small import LABELS, network, samples
+from tfzip.errors import DataError, OptionError
+
+X, Y = samples()
+EPOCHS, STEPS = 3, 3
+
+
+def batches(epoch, seed=0):
+    """Yields augmented batches that depend on the epoch alone."""
+    rng = np.random.default_rng([seed, epoch])
+    for rows in np.split(rng.permutation(len(X)), STEPS):
+        yield X[rows] + rng.normal(scale=0.1, size=X[rows].shape).astype(np.float32), Y[rows]
+
+
+def endless():
+    for epoch in range(EPOCHS):
+        yield from batches(epoch)
+
+
+def fitted(teacher, source, losses=("kd", "mse")):
+    keras.utils.set_random_seed(0)
+    distiller = tfzip.Distiller(teacher, network(4), losses)
+    distiller.compile("adam", **LABELS)
+    history = distiller.fit(
+        source, steps_per_epoch=STEPS, epochs=EPOCHS, validation_data=(X, Y), shuffle=False, verbose=0
+    ).history
+    return distiller.student.get_weights(), history
+
+
+class Counted(keras.Model):
+    """Counts the batches that it is asked about."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.asked = inner, 0
+        self(X[:1])
+        self.asked = 0
+
+    def call(self, x):
+        self.asked += 1
+        return self.inner(x)
+
+
+def test_a_student_learns_from_the_answers_what_it_learns_from_the_teacher(tmp_path):
+    teacher = network(8)
+    cached = tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=EPOCHS)
+    assert (cached.epochs, cached.steps) == (EPOCHS, STEPS)
+    direct, told = fitted(teacher, endless()), fitted(cached, cached.batches())
+    for one, other in zip(direct[0], told[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert told[1]["loss"] == pytest.approx(direct[1]["loss"], rel=1e-4)
+    assert told[1]["val_loss"] == pytest.approx(direct[1]["val_label_loss"], rel=1e-4)
+
+
+def test_what_is_there_is_not_asked_again(tmp_path):
+    teacher = Counted(network(8))
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=2)
+    asked = teacher.asked
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=2)
+    again = teacher.asked - asked
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=3)
+    assert teacher.asked - asked - again - again == STEPS
+    assert asked - again == 2 * STEPS  # besides what reading its outputs takes
+
+
+def test_a_cache_that_was_interrupted_goes_on(tmp_path):
+    def interrupted(epoch):
+        for step, batch in enumerate(batches(epoch)):
+            if (epoch, step) == (1, 1):
+                raise KeyboardInterrupt
+            yield batch
+
+    teacher, folder = network(8), tmp_path / "cache"
+    with pytest.raises(KeyboardInterrupt):
+        tfzip.cache_teacher(teacher, interrupted, folder, epochs=2)
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0000.npz", "teacher.json"]
+    cached = tfzip.cache_teacher(teacher, batches, folder, epochs=2)
+    assert len(list(cached.batches())) == 2 * STEPS
+    assert len(list(cached.batches(first_epoch=1))) == STEPS
+
+
+def test_answers_are_those_of_the_teacher(tmp_path):
+    teacher = network(8)
+    cached = tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
+    for (packed, y), (x, labels) in zip(cached.batches(), batches(0), strict=True):
+        np.testing.assert_array_equal(packed["inputs"], x)
+        np.testing.assert_array_equal(y, labels)
+        np.testing.assert_allclose(packed["answers"][0], teacher(x), rtol=1e-5, atol=1e-6)
+
+
+def test_another_teacher_and_other_batches_are_refused_before_the_first_step(tmp_path):
+    teacher = network(8)
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
+    with pytest.raises(OptionError, match="answers of another teacher"):
+        tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1)
+    with pytest.raises(DataError, match="begins with another batch"):
+        tfzip.cache_teacher(teacher, lambda epoch: batches(epoch, seed=1), tmp_path / "cache", epochs=1)
+
+
+def test_a_source_that_changes_later_is_noticed_at_its_batch(tmp_path):
+    calls = []
+
+    def changing(epoch):
+        calls.append(epoch)
+        for step, (x, y) in enumerate(batches(epoch)):
+            yield x + (len(calls) > 2 and step == 1), y
+
+    cached = tfzip.cache_teacher(network(8), changing, tmp_path / "cache", epochs=1)
+    with pytest.raises(DataError, match="Batch 1 of epoch 0"):
+        list(cached.batches())
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    teacher = network(8)
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
+    path = tmp_path / "cache/epoch-0000.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"epoch-0000\.npz.*asked again"):
+        tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
+
+
+def test_features_and_saving_need_the_teacher_itself(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1)
+    with pytest.raises(OptionError, match="a cache holds outputs alone"):
+        tfzip.Distiller(cached, network(4), "hint")
+    with pytest.raises(OptionError, match=r"Save distiller\.student"):
+        tfzip.Distiller(cached, network(4), "kd").save(tmp_path / "d.keras")
+    probable = tfzip.cache_teacher(network(8, end="softmax"), batches, tmp_path / "other", epochs=1)
+    with pytest.raises(OptionError, match="returns probabilities"):
+        tfzip.Distiller(probable, network(4), "kd")
+
+
+def test_the_student_is_rounded_while_it_learns_from_answers(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=EPOCHS)
+    distiller = tfzip.Distiller(cached, network(4), "kd")
+    distiller.compile("adam", **LABELS)
+    callbacks = [tfzip.QuantizationCallback("int8")]
+    distiller.fit(
+        cached.batches(), steps_per_epoch=STEPS, epochs=EPOCHS, callbacks=callbacks, shuffle=False, verbose=0
+    )
+    artifact = tfzip.export(distiller.student, tmp_path / "s.tflite")
+    assert tfzip.parity(distiller.student, artifact, X).max_lsb == 0
+
+
+@pytest.mark.parametrize("epochs", [0, True, 1.5])
+def test_epochs_are_whole_numbers(tmp_path, epochs):
+    with pytest.raises(OptionError, match="whole number of at least 1"):
+        tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=epochs)
