@@ -82,6 +82,9 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         ]
         self.label_weight = float(label_weight)
         self.from_logits = from_logits
+        self._shares = [
+            keras.Variable(1.0, trainable=False, name=f"{name}_share") for name in ("weight", "temperature")
+        ]
         self._trackers = [keras.metrics.Mean(name="label_loss")]
         self._trackers += [keras.metrics.Mean(name=f"{term.name}_loss") for term in self._terms.value]
         self._caught = _Untracked(threading.local())
@@ -119,17 +122,25 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         if answers is None:
             return total
         outputs = [self._in_float32(one) for one in (answers, y_pred)]
+        share, warmth = (keras.ops.convert_to_tensor(variable) for variable in self._shares)
         logits = [
-            as_logits(output, ends, from_logits=self.from_logits)
+            [one / warmth for one in as_logits(output, ends, from_logits=self.from_logits)]
             for output, ends in zip(outputs, self._ends.value, strict=True)
         ]
         for term, tracker in zip(self._terms.value, self._trackers[1:], strict=True):
             compared = logits if term.loss.per_class else outputs
             values = [*term.of_outputs(*compared), *term.of_features(theirs, ours)]
             value = sum(mean_of(one, sample_weight, position) for position, one in enumerate(values))
+            if term.loss.per_class:
+                value = value * keras.ops.square(warmth)  # as their own temperature is
             tracker.update_state(value)
-            total = total + term.weight * value / self._replicas
+            total = total + share * term.weight * value / self._replicas
         return total
+
+    def set_shares(self, *, weight: float, temperature: float) -> None:
+        """Sets by what the distillation losses' weights and the temperature are multiplied, 1 at first."""
+        for variable, value in zip(self._shares, (weight, temperature), strict=True):
+            variable.assign(value)
 
     @property
     def trainable_variables(self) -> list[Any]:
