@@ -25,6 +25,7 @@ _HOME = {
     "LatencyBudget": "tfzip.precision",
     "round_weights": "tfzip.quantization.post_training",
     "remove_channels": "tfzip.pruning.channels.remove",
+    "shrink": "tfzip.pruning.channels.shrink_model",
     "channel_sensitivity": "tfzip.pruning.channels.scan",
     "PruningWindow": "tfzip.pruning.window",
     "SlimmingCallback": "tfzip.pruning.slimming",
