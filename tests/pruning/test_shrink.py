@@ -114,7 +114,7 @@ def test_long_ways_around_residual_blocks_and_projections_stay():
         [layers.Conv2D(4, 1)(around), layers.Conv2D(4, 3, padding="same")(around)]
     )
     blocks = residual_blocks(flatten(keras.Model(inputs, projected)))
-    assert [block.path for block in blocks] == ["add", "add_1"] or len(blocks) == 2
+    assert len(blocks) == 2
     assert not {"around", "projected"} & {block.path for block in blocks}
 
 
