@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "Check that a file computes what its model computes.",
     "convert": "Turn a Keras model into a .tflite and audit it.",
     "demo": "Run the whole path on scikit-learn's digits.",
+    "distill": "Train a student with a teacher.",
     "devices": "List where files can be measured, and set it up.",
     "doctor": "Say what is installed and what answers.",
     "groups": "List the channels of a model that go together.",

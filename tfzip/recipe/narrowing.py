@@ -1,19 +1,18 @@
 """Models named by their files: their groups of channels, and the same models without some of them."""
 
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tfzip.errors import DataError, OptionError
 from tfzip.explained import explained
 from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.pruning.channels.scan_report import ChannelScan
+from tfzip.recipe.one_step import target_of, work_in
 from tfzip.recipe.steps.remove_channels import RemoveChannelsStep, drawn_rows
-from tfzip.recipe.steps.step import MODEL_FILE, Work
+from tfzip.recipe.steps.step import MODEL_FILE
 from tfzip.recipe.steps.train import TrainStep
-from tfzip.sources.data import DataSplits, load_data
+from tfzip.sources.data import load_data
 from tfzip.sources.models import load_model
 
 
@@ -125,14 +124,14 @@ def narrow_spec(
     """
     from tfzip.graph import profile
 
-    target = _target(output)
+    target = target_of(output)
     if data is None and (finetune or step.needs_data):
         what = "--finetune-epochs" if finetune else "this choice"
         raise OptionError(f"{what} needs data: --data keras:cifar10, a .npz, a folder of images.")
     loaded = load_model(model, unsafe=unsafe)
     splits = load_data(data, split="train", divide_by=divide_by) if data is not None else None
     with tempfile.TemporaryDirectory(prefix="tfzip-", dir=target.parent) as folder:
-        work = _work(Path(folder), Path(model), splits, unsafe)
+        work = work_in(Path(folder), Path(model), splits, unsafe=unsafe)
         history: list[dict[str, float]] = []
         if finetune:
             history = step.run(work).facts["history"]
@@ -149,21 +148,3 @@ def narrow_spec(
         Channels(loaded).barriers,
         tuple(history),
     )
-
-
-def _target(output: str) -> Path:
-    path = Path(output)
-    if path.suffix != ".keras":
-        raise OptionError(f"The new model is a .keras file. Received: {output!r}.")
-    if not path.absolute().parent.is_dir():
-        raise OptionError(f"The folder of {output!r} does not exist.")
-    return path.absolute()
-
-
-def _work(folder: Path, model: Path, data: Any, unsafe: bool) -> Work:
-    splits: DataSplits = data
-    return Work("prune", folder, model, splits, (), "prune", 0, unsafe, _say)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

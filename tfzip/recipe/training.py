@@ -84,7 +84,14 @@ def _taught(model: keras.Model, plan: "TrainStep", work: Work) -> keras.Model:
         return model
     from tfzip.distillation.distiller import Distiller
 
-    return Distiller(work.load_model(), model, plan.distill, from_logits=plan.from_logits)
+    return Distiller(
+        work.load_model(),
+        model,
+        plan.distill,
+        weights=plan.distill_weights or None,
+        label_weight=plan.label_weight,
+        from_logits=plan.from_logits,
+    )
 
 
 def shuffled_batches(

@@ -31,6 +31,8 @@ class TrainStep(Step):
         from_logits: Whether the model ends without softmax or sigmoid. Defaults to False.
         distill: Distillation losses by which the model as it comes into this step teaches the one that is
             trained, such as `["kd"]`. Defaults to none.
+        distill_weights: A weight for each of them. Defaults to those of the papers.
+        label_weight: Weight of `loss` beside them. Defaults to 1.0.
     """
 
     epochs: int
@@ -41,6 +43,8 @@ class TrainStep(Step):
     loss: LOSSES = "sparse_categorical_crossentropy"
     from_logits: bool = False
     distill: tuple[str, ...] = ()
+    distill_weights: tuple[float, ...] = ()
+    label_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -51,6 +55,11 @@ class TrainStep(Step):
 
             for name in self.distill:
                 distillation_losses.type_of(name)
+        if len(self.distill_weights) not in (0, len(self.distill)):
+            raise OptionError(
+                f"distill_weights has a number for each of {list(self.distill)}. Received:"
+                f" {list(self.distill_weights)}."
+            )
 
     def run(self, work: Work) -> Outcome:
         """Trains and saves the model."""

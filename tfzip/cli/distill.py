@@ -1,0 +1,66 @@
+"""`tfzip distill`: a student that learns from a teacher, trained in a child process."""
+
+import json
+from typing import Any, get_args
+
+import click
+
+from tfzip.recipe.steps.train import LOSSES
+
+
+@click.command()
+@click.argument("teacher")
+@click.option("-o", "--output", required=True, help="The trained student, a .keras file.")
+@click.option("--student", default="", help="A .keras file, or package.module:function that makes it.")
+@click.option("--width", type=float, default=0.5, show_default=True, help="Else it keeps so many channels.")
+@click.option("--depth", type=float, default=1.0, show_default=True, help="And so many residual blocks.")
+@click.option("--fresh", is_flag=True, help="Draw the weights of a student that is cut anew.")
+@click.option("--data", required=True, help="Training data: .npz, keras:NAME, sklearn:digits, folder, ...")
+@click.option("--divide-by", type=float, default=1.0, show_default=True, help="What inputs are divided by.")
+@click.option("--distill", multiple=True, default=("kd",), show_default=True, help="A loss; repeatable.")
+@click.option("--label-weight", type=float, default=1.0, show_default=True, help="Weight of the labels.")
+@click.option("--epochs", type=int, default=10, show_default=True, help="How often every row is seen.")
+@click.option("--batch-size", type=int, default=64, show_default=True, help="Rows per update.")
+@click.option("--learning-rate", type=float, default=0.001, show_default=True, help="Rate at the start.")
+@click.option(
+    "--loss",
+    type=click.Choice(get_args(LOSSES)),
+    default="sparse_categorical_crossentropy",
+    show_default=True,
+    help="What is learned from labels.",
+)
+@click.option("--from-logits", is_flag=True, help="Both models end without softmax or sigmoid.")
+@click.option("--unsafe", is_flag=True, help="Allow code inside model files (Lambda layers).")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(
+    teacher: str,
+    output: str,
+    data: str,
+    divide_by: float,
+    *,
+    fresh: bool,
+    unsafe: bool,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """Train a student with TEACHER, a .keras file, and write it."""
+    from tfzip.recipe.steps.distill import DistillStep
+    from tfzip.sandbox import run_isolated
+
+    step = DistillStep(inherit=not fresh, **fields)
+    facts = run_isolated(
+        "tfzip.recipe.teaching:distill_spec",
+        teacher,
+        output,
+        step,
+        data=data,
+        divide_by=divide_by,
+        unsafe=unsafe,
+    )
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, default=str))
+        return
+    click.echo(f"Wrote {facts['path']}")
+    for name in ("macs", "parameters"):
+        click.echo(f"  {name}: {facts[name]['teacher']:,} -> {facts[name]['student']:,}")
+    click.echo("  last epoch: " + ", ".join(f"{k} {v:.4g}" for k, v in facts["history"][-1].items()))
