@@ -14,6 +14,7 @@ from tfzip.errors import DeviceError
 
 _STATUS = "__tfzip_status="
 _TIDY_TIMEOUT_S = 10.0
+_BROKE_OFF = "its answer broke off; the connection closed"
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class Link(ABC):
         done = self.local(self.words(line), timeout_s, f"`{command.splitlines()[0][:60]}`")
         before, mark, status = done.stdout.rpartition(_STATUS)
         if not mark or not status.strip().isdigit():
-            said = (done.stderr or done.stdout).strip()
-            raise DeviceError(f"{self.place} does not answer: {self._why(said)}", said)
+            said = f"{done.stdout}\n{done.stderr}".strip()
+            why = self._why(said if done.stderr else f"{said}\n{_BROKE_OFF}" if said else "")
+            raise DeviceError(f"{self.place} does not answer: {why}", said)
         return Finished(int(status), before, done.stderr)
 
     def check(self, command: str, timeout_s: float) -> str:

@@ -15,6 +15,7 @@ from tfzip.errors import DataError, DeviceError, FileFormatError, MissingDepende
 
 PROTOCOL = 1
 _KEPT_LINES = 20
+_LAST_WORDS_S = 2.0  # for what is still on its way when the process is gone
 _END = "end"
 _ERRORS: dict[int, type[Exception]] = {
     1: OptionError,
@@ -76,8 +77,9 @@ class RunnerProcess:
         self._on_close = on_close
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._said: deque[str] = deque(maxlen=_KEPT_LINES)
-        for target in (self._read, self._listen):
-            threading.Thread(target=target, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +154,7 @@ class RunnerProcess:
 
     def _broken(self) -> DeviceError:
         status = self._process.wait()
+        self._listener.join(_LAST_WORDS_S)
         last = f" It last said: {self._said[-1]}" if self._said else ""
         return DeviceError(
             f"{self._model} on {self._place}: the runner went away without its end marker (status {status})."
