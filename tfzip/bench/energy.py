@@ -156,10 +156,15 @@ def choose_meter(listing: str) -> Meter:
 
 def sampling_script(meter: Meter, interval_s: float) -> str:
     """Returns a shell script that prints the clock and the meter's files, again and again."""
-    reads = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
     if meter.kind == "drain":
-        interval_s, reads = _DRAIN_INTERVAL_S, _DRAIN
-    return f"while :; do read up rest < /proc/uptime; echo $up {reads}; sleep {interval_s}; done"
+        return f"while :; do read up rest < /proc/uptime; echo $up {_DRAIN}; sleep {_DRAIN_INTERVAL_S}; done"
+    if meter.kind == "rails":  # a line for each
+        rails = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
+        return f"while :; do read up rest < /proc/uptime; echo $up {rails}; sleep {interval_s}; done"
+    names = [f"v{index}" for index in range(len(meter.paths))]
+    reads = " ".join(f"{name}=; read {name} < {path};" for name, path in zip(names, meter.paths, strict=True))
+    values = " ".join(f"${name}" for name in names)  # the shell's own reading draws least itself
+    return f"while :; do read up rest < /proc/uptime; {reads} echo $up {values}; sleep {interval_s}; done"
 
 
 def reading(meter: Meter, samples: Sequence[tuple[float, str]]) -> Reading:
