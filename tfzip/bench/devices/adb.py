@@ -121,6 +121,7 @@ _MEANINGS = {
     "device offline": "adb calls it offline. Reconnect it, or end adb's server with `adb kill-server`.",
     "not found": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
     "no devices": "it is no longer connected. Connect it again and repeat; what was pushed is kept.",
+    "read from device": "the connection closed. Reconnect it and repeat; what was pushed is kept.",
     "closed": "the connection closed. Reconnect it and repeat; what was pushed is kept.",
     "cannot connect to daemon": "adb's server cannot be started. Try `adb kill-server`, then repeat.",
 }

@@ -171,7 +171,8 @@ class Link(ABC):
         """Returns what a message means, with the remedy, or its last line."""
         known = {**self.meanings, **_MEANINGS}
         lines = said.splitlines() or ["nothing was said; the connection may have broken"]
-        return next((known[sign] for sign in known if sign in said), f"{lines[-1].rstrip('.')}.")
+        telling = [line for line in lines if "error" in line or "fail" in line] or lines
+        return next((known[sign] for sign in known if sign in said), f"{telling[-1].rstrip('.')}.")
 
 
 _MEANINGS = {

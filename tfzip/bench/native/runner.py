@@ -108,7 +108,7 @@ class RunnerProcess:
             except queue.Empty:
                 self.close()
                 raise DeviceError(
-                    f"{self._model} on {self._place}: nothing came for {timeout_s:g} s. The device or the"
+                    f"{self._model} on {self._place}: nothing came for {timeout_s:.3g} s. The device or the"
                     " link hangs, or the file is slow; give more time with --timeout.",
                     self.said,
                 ) from None
