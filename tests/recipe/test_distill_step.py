@@ -4,11 +4,10 @@ import json
 from dataclasses import replace
 
 import keras
-import numpy as np
 import pytest
 
 from tests.cli.process import tfzip_here
-from tests.recipe.test_remove_channels_step import EndedError, place
+from tests.recipe.test_remove_channels_step import check_that_it_goes_on, place
 from tests.recipe.test_training import small_model
 from tfzip.errors import ModelError, OptionError, UnknownNameError
 from tfzip.recipe.steps.distill import DistillStep
@@ -43,20 +42,8 @@ def test_a_student_of_ones_own_is_made_by_a_function_or_read_from_a_file(tmp_pat
 
 
 def test_a_student_that_is_ended_goes_on_to_the_same_weights(tmp_path):
-    step = replace(STEP, student=f"{__name__}:narrow_model", width=1.0, distill=("kd", "mse"))
-    whole, ended = place(tmp_path / "whole"), place(tmp_path / "ended")
-    step.run(whole)
-
-    def say(text):
-        if text.startswith("epoch 1/2"):
-            raise EndedError
-
-    with pytest.raises(EndedError):
-        step.run(replace(ended, say=say))
-    step.run(ended)
-    models = [keras.models.load_model(one.folder / MODEL_FILE) for one in (whole, ended)]
-    for one, other in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(one, other)
+    own = f"{__name__}:narrow_model"
+    check_that_it_goes_on(replace(STEP, student=own, width=1.0, distill=("kd", "mse")), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -156,14 +156,14 @@ def choose_meter(listing: str) -> Meter:
 
 def sampling_script(meter: Meter, interval_s: float) -> str:
     """Returns a shell script that prints the clock and the meter's files, again and again."""
+    reads = ""
     if meter.kind == "drain":
-        return f"while :; do read up rest < /proc/uptime; echo $up {_DRAIN}; sleep {_DRAIN_INTERVAL_S}; done"
-    if meter.kind == "rails":  # a line for each
-        rails = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
-        return f"while :; do read up rest < /proc/uptime; echo $up {rails}; sleep {interval_s}; done"
-    names = [f"v{index}" for index in range(len(meter.paths))]
-    reads = " ".join(f"{name}=; read {name} < {path};" for name, path in zip(names, meter.paths, strict=True))
-    values = " ".join(f"${name}" for name in names)  # the shell's own reading draws least itself
+        interval_s, values = _DRAIN_INTERVAL_S, _DRAIN
+    elif meter.kind == "rails":  # a line for each
+        values = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
+    else:  # a single number, which the shell reads by itself, without a process that draws power
+        reads = " ".join(f"v{index}=; read v{index} < {path};" for index, path in enumerate(meter.paths))
+        values = " ".join(f"$v{index}" for index in range(len(meter.paths)))
     return f"while :; do read up rest < /proc/uptime; {reads} echo $up {values}; sleep {interval_s}; done"
 
 

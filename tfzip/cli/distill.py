@@ -1,11 +1,11 @@
 """`tfzip distill`: a student that learns from a teacher, trained in a child process."""
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from tfzip.recipe.steps.train import LOSSES
+from tfzip.cli.fit_options import fit_options
 
 
 @click.command()
@@ -20,16 +20,7 @@ from tfzip.recipe.steps.train import LOSSES
 @click.option("--distill", multiple=True, default=("kd",), show_default=True, help="A loss; repeatable.")
 @click.option("--label-weight", type=float, default=1.0, show_default=True, help="Weight of the labels.")
 @click.option("--epochs", type=int, default=10, show_default=True, help="How often every row is seen.")
-@click.option("--batch-size", type=int, default=64, show_default=True, help="Rows per update.")
-@click.option("--learning-rate", type=float, default=0.001, show_default=True, help="Rate at the start.")
-@click.option(
-    "--loss",
-    type=click.Choice(get_args(LOSSES)),
-    default="sparse_categorical_crossentropy",
-    show_default=True,
-    help="What is learned from labels.",
-)
-@click.option("--from-logits", is_flag=True, help="Both models end without softmax or sigmoid.")
+@fit_options
 @click.option("--unsafe", is_flag=True, help="Allow code inside model files (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from tfzip.recipe.steps.train import LOSSES
+from tfzip.cli.fit_options import fit_options
 
 
 @click.command()
@@ -35,17 +35,8 @@ from tfzip.recipe.steps.train import LOSSES
 @click.option("--divide-by", type=float, default=1.0, show_default=True, help="What inputs are divided by.")
 @click.option("--finetune-epochs", type=int, default=0, show_default=True, help="Epochs to train on.")
 @click.option("--rounds", type=int, default=1, show_default=True, help="Remove and train in so many rounds.")
-@click.option("--batch-size", type=int, default=64, show_default=True, help="Rows per update.")
-@click.option("--learning-rate", type=float, default=0.001, show_default=True, help="Rate at the start.")
-@click.option(
-    "--loss",
-    type=click.Choice(get_args(LOSSES)),
-    default="sparse_categorical_crossentropy",
-    show_default=True,
-    help="What is trained for.",
-)
 @click.option("--distill", multiple=True, help="Let MODEL teach it, by a loss such as kd; repeatable.")
-@click.option("--from-logits", is_flag=True, help="The model ends without softmax or sigmoid.")
+@fit_options
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(

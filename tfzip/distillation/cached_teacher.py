@@ -95,9 +95,10 @@ def cache_teacher(
     _claim(folder, teacher, ends)
     for epoch in range(epochs):
         path = _part(folder, epoch)
-        if not path.exists():
+        if path.exists():
+            _check_first(path, batches(epoch), epoch)
+        else:
             _write(path, *_asked(teacher, batches(epoch)))
-        _check_first(path, batches(epoch), epoch)
     return CachedTeacher(folder, ends, batches, epochs)
 
 
