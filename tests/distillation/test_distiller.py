@@ -1,5 +1,9 @@
 """The distiller in the ordinary `fit`: what is trained, what is not, weights, saving, bad input."""
 
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -150,6 +154,41 @@ def test_every_way_to_compile_a_step_learns_the_same(options):
     other.compile("adam", **LABELS, **options)
     found = other.fit(X, Y, epochs=2, shuffle=False, **QUICK).history["loss"]
     assert found == pytest.approx(reference, rel=1e-3)
+
+
+_MIRRORED = """
+import json
+from contextlib import nullcontext
+import keras, numpy as np, tensorflow as tf
+import tfzip
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.distillation.small import LABELS, Subclassed, samples
+x, y = samples(32)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+found = {}
+for name, scope in ("one", nullcontext()), ("two", strategy.scope()):
+    keras.utils.set_random_seed(0)
+    with scope:
+        teacher, student = Subclassed(8), Subclassed(4)
+        for model in (teacher, student):
+            model(x[:1])
+        distiller = tfzip.Distiller(teacher, student, ["kd", "hint"])
+        distiller.compile(keras.optimizers.SGD(0.05), **LABELS)
+    history = distiller.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0).history
+    found[name] = {"losses": [history[one] for one in ("loss", "kd_loss", "hint_loss", "label_loss")],
+                   "kernel": np.ravel(student.head.kernel).tolist()}
+print(json.dumps({"replicas": strategy.num_replicas_in_sync, **found}))
+"""
+
+
+def test_two_replicas_learn_what_one_learns():
+    done = subprocess.run([sys.executable, "-c", _MIRRORED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["replicas"] == 2
+    for part in ("losses", "kernel"):
+        np.testing.assert_allclose(found["two"][part], found["one"][part], rtol=1e-3, atol=1e-6)
 
 
 def test_a_student_learns_from_its_teacher_without_labels():

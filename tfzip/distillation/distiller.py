@@ -33,7 +33,8 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         teacher: A built model with the student's inputs, or what `cache_teacher` has made of one.
         student: A built model.
         losses: Names, mappings with `name` and fields, or objects, one or several: `"kd"`, `"dkd"`, `"mse"`,
-            `"cosine"`, `"hint"`, `"attention_transfer"`, `"similarity_preserving"`, `"relational"`.
+            `"cosine"`, `"hint"`, `"attention_transfer"`, `"similarity_preserving"`, `"relational"`,
+            `"contrastive"`.
         weights: A number for each loss. Defaults to None: those of the papers.
         label_weight: Weight of the compiled loss; with 0, labels are not looked at. Defaults to 1.
         from_logits: Whether outputs are logits. Otherwise they are probabilities, and losses that compare

@@ -1,6 +1,7 @@
 """What a student imitates: one loss per file."""
 
 from tfzip.distillation.losses.attention_transfer import AttentionTransferLoss
+from tfzip.distillation.losses.contrastive import ContrastiveLoss
 from tfzip.distillation.losses.cosine import CosineLoss
 from tfzip.distillation.losses.distillation_loss import (
     DistillationLoss,
@@ -17,6 +18,7 @@ from tfzip.distillation.losses.similarity_preserving import SimilarityPreserving
 
 __all__ = [
     "AttentionTransferLoss",
+    "ContrastiveLoss",
     "CosineLoss",
     "DistillationLoss",
     "DkdLoss",
