@@ -14,12 +14,14 @@ from tfzip.pruning.criteria import WeightCriterion, criteria
 from tfzip.pruning.patterns import patterns
 from tfzip.pruning.schedules import schedules
 from tfzip.quantization.observers import observers
+from tfzip.recipe.augmentations import augmentations
 from tfzip.recipe.steps import steps
 from tfzip.registry import Registry
 from tfzip.runtime.runtimes import runtimes
 from tfzip.sources.datasets import datasets
 
 REGISTRIES: list[Registry] = [
+    augmentations,
     criteria,
     datasets,
     devices,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfzip.errors import DataError, OptionError
+from tfzip.recipe.augmentations import augmentations
 from tfzip.recipe.checkpoint import EpochCheckpoint
 from tfzip.recipe.steps.step import Work
 from tfzip.recipe.steps.train import TrainStep
@@ -92,6 +93,43 @@ def test_the_rate_falls_along_half_a_cosine(name):
     assert float(optimizer.learning_rate) == pytest.approx(0.25)
     optimizer.iterations.assign(40)
     assert float(optimizer.learning_rate) == pytest.approx(0.0)
+
+
+def test_the_rate_rises_first_where_that_is_asked_for():
+    optimizer = make_optimizer(replace(PLAN, learning_rate=0.5, warm_up=0.25), 10)
+    rates = []
+    for step in (0, 5, 10, 25, 40):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    assert rates == pytest.approx([0.0, 0.25, 0.5, 0.25, 0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"warm_up": 1.0}, "warm_up is a share below 1"),
+        ({"warm_up": 0.1, "decay": "none"}, "comes before decay = 'cosine'"),
+        ({"weight_decay": -1.0}, "weight_decay is at least 0"),
+    ],
+)
+def test_bad_rates_are_one_line(fields, message):
+    with pytest.raises(OptionError, match=message):
+        replace(PLAN, **fields)
+
+
+def test_augmented_epochs_do_not_depend_on_where_training_began():
+    rows = np.random.default_rng(0).normal(size=(ROWS, 5, 2)).astype(np.float32)
+    plan = replace(PLAN, augment=(augmentations.get("shift"), augmentations.get("noise")))
+    whole = [x for x, _ in shuffled_batches(rows, np.arange(ROWS), plan, 0, 0)]
+    late = [x for x, _ in shuffled_batches(rows, np.arange(ROWS), plan, 0, 2)]
+    np.testing.assert_array_equal(np.concatenate(late), np.concatenate(whole)[2 * ROWS :])
+
+
+def test_models_with_several_inputs_are_not_augmented(tmp_path):
+    plan = replace(PLAN, augment=(augmentations.get("noise"),))
+    values = data(x_train={"a": np.zeros((ROWS, 4), np.float32), "b": np.zeros((ROWS, 4), np.float32)})
+    with pytest.raises(DataError, match="augment is for models with one input. This data has a, b"):
+        fit(small_model(), plan, work(tmp_path, data=values))
 
 
 def test_logits_taken_for_probabilities_are_refused_with_the_remedy(tmp_path):

@@ -10,6 +10,7 @@ from tfzip.errors import UnknownNameError
 from tfzip.schemes import SCHEMES
 
 _REGISTRIES = {
+    "augmentations": "tfzip.recipe.augmentations",
     "criteria": "tfzip.pruning.criteria",
     "datasets": "tfzip.sources.datasets",
     "devices": "tfzip.bench.devices",
@@ -29,8 +30,8 @@ KINDS = sorted([*_REGISTRIES, "schemes"])
 def command(kind: str | None, as_json: bool) -> None:
     """List the names of KIND, or of all kinds.
 
-    Kinds: criteria, datasets, devices, distillation_losses, observers, patterns, runtimes, schedules,
-    schemes, steps.
+    Kinds: augmentations, criteria, datasets, devices, distillation_losses, observers, patterns, runtimes,
+    schedules, schemes, steps.
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tfzip.recipe.steps.train import TrainStep
 
 _MOMENTUM = 0.9
+_ADAMW_DECAY = 0.004  # Keras's
 _CROSSENTROPIES = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy")
 
 
@@ -42,7 +43,7 @@ def fit(
         DataError: Inputs or targets do not fit the model.
         OptionError: The loss does not fit the outputs, or training diverged.
     """
-    targets = _check_data(model, work.data)
+    targets = _check_data(model, plan, work.data)
     with explained("Training", "Check that the loss and the data fit the model."):
         return _fit(model, plan, work, targets, callbacks)
 
@@ -97,28 +98,36 @@ def _taught(model: keras.Model, plan: "TrainStep", work: Work) -> keras.Model:
 def shuffled_batches(
     x: Inputs, y: Array, plan: "TrainStep", seed: int, start: int
 ) -> Iterator[tuple[Inputs, Array]]:
-    """Yields the batches of every epoch from `start`, each epoch in an order of its own."""
+    """Yields the batches of every epoch from `start`, each epoch in an order of its own, and augmented."""
     rows = num_rows(x)
     for epoch in range(start, plan.epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(rows)
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(rows)
         for first in range(0, rows, plan.batch_size):
             chosen = order[first : first + plan.batch_size]
-            yield take_rows(x, chosen), y[chosen]
+            samples: Any = take_rows(x, chosen)
+            for augmentation in plan.augment:
+                samples = augmentation(samples, rng)
+            yield samples, y[chosen]
 
 
 def make_optimizer(plan: "TrainStep", steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Returns the optimizer of a plan; the rate falls along half a cosine to 0 if the plan says so."""
     rate: Any = plan.learning_rate
     if plan.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps=plan.epochs * steps_per_epoch)
+        steps = plan.epochs * steps_per_epoch
+        rising = round(plan.warm_up * steps)
+        rise = {"warmup_target": rate, "warmup_steps": rising} if rising else {}
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if rising else rate, steps - rising, **rise)
+    decay = plan.weight_decay or None
     match plan.optimizer:
         case "adam":
-            return keras.optimizers.Adam(rate)
+            return keras.optimizers.Adam(rate, weight_decay=decay)
         case "adamw":
-            return keras.optimizers.AdamW(rate)
+            return keras.optimizers.AdamW(rate, weight_decay=decay or _ADAMW_DECAY)
         case "rmsprop":
-            return keras.optimizers.RMSprop(rate)
-    return keras.optimizers.SGD(rate, momentum=_MOMENTUM)
+            return keras.optimizers.RMSprop(rate, weight_decay=decay)
+    return keras.optimizers.SGD(rate, momentum=_MOMENTUM, weight_decay=decay)
 
 
 def metrics_of(plan: "TrainStep") -> list[str]:
@@ -147,11 +156,15 @@ def make_loss(model: keras.Model, plan: "TrainStep", x: Inputs, y: Array) -> ker
     return keras.losses.get({"class_name": name, "config": config})
 
 
-def _check_data(model: keras.Model, data: DataSplits) -> Array:
+def _check_data(model: keras.Model, plan: "TrainStep", data: DataSplits) -> Array:
     if data.y_train is None:
         raise DataError("Training needs targets, and the data has none. Expected y, or y_train and y_test.")
     if num_rows(data.x_train) == 0:
         raise DataError("The training split is empty. Expected more rows, or a smaller val_fraction.")
+    if plan.augment and isinstance(data.x_train, dict):
+        raise DataError(
+            f"augment is for models with one input. This data has {', '.join(data.x_train)}. Leave it out."
+        )
     if not isinstance(data.x_train, dict):
         expected, received = tuple(model.inputs[0].shape[1:]), data.x_train.shape[1:]
         if len(expected) != len(received) or any(

@@ -1,9 +1,10 @@
 """The step that trains."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from tfzip.errors import OptionError
+from tfzip.recipe.augmentations import Augmentation, augmentations
 from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Step, Work, steps
 
 LOSSES = Literal[
@@ -27,6 +28,10 @@ class TrainStep(Step):
         optimizer: `"adam"`, `"adamw"`, `"rmsprop"` or `"sgd"` (momentum 0.9). Defaults to `"adam"`.
         learning_rate: Rate at the start. Defaults to 0.001.
         decay: `"cosine"` to let the rate fall to 0 along half a cosine, or `"none"`. Defaults to `"cosine"`.
+        warm_up: Share of the steps in which the rate rises from 0 to `learning_rate` first. Defaults to 0.0.
+        weight_decay: By how much weights shrink in each step, times the rate (Loshchilov and Hutter 2019).
+            Defaults to 0.0, which is Keras's 0.004 for `"adamw"`.
+        augment: What training samples go through, in this order. Defaults to nothing.
         loss: Name of a Keras loss. Defaults to `"sparse_categorical_crossentropy"`, for integer labels.
         from_logits: Whether the model ends without softmax or sigmoid. Defaults to False.
         distill: Distillation losses by which the model as it comes into this step teaches the one that is
@@ -40,6 +45,9 @@ class TrainStep(Step):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     learning_rate: float = 0.001
     decay: Literal["cosine", "none"] = "cosine"
+    warm_up: float = 0.0
+    weight_decay: float = 0.0
+    augment: tuple[Annotated[Augmentation, augmentations], ...] = ()
     loss: LOSSES = "sparse_categorical_crossentropy"
     from_logits: bool = False
     distill: tuple[str, ...] = ()
@@ -50,6 +58,13 @@ class TrainStep(Step):
         for name in ("epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise OptionError(f"{name} is above 0. Received: {getattr(self, name)}.")
+        if not 0.0 <= self.warm_up < 1.0 or (self.warm_up and self.decay != "cosine"):
+            raise OptionError(
+                "warm_up is a share below 1 and comes before decay = 'cosine'. Received:"
+                f" {self.warm_up}, decay {self.decay!r}."
+            )
+        if self.weight_decay < 0:
+            raise OptionError(f"weight_decay is at least 0. Received: {self.weight_decay}.")
         if self.distill:
             from tfzip.distillation.losses import distillation_losses
 
