@@ -58,10 +58,10 @@ def options_of(arguments):
 
 
 def interpreter_class():
-    """Returns the interpreter of the first package that is installed."""
+    """Returns the first package that is installed, and its interpreter."""
     for name in PACKAGES:
         try:
-            return importlib.import_module(name).Interpreter
+            return name.split(".")[0], importlib.import_module(name).Interpreter
         except ImportError:
             continue
     raise FailureError(
@@ -240,7 +240,7 @@ def work(options):
     if options.cpus:
         os.sched_setaffinity(0, {core for core in range(64) if int(options.cpus, 16) >> core & 1})
     start = clock_ms()
-    kind = interpreter_class()
+    package, kind = interpreter_class()
     loaded, before = clock_ms(), peak_bytes()
     model = Model(options, kind)
     opened = clock_ms()
@@ -258,6 +258,7 @@ def work(options):
     say(
         "opened",
         runner=PROTOCOL,
+        package=package,
         load_ms=loaded - start,
         init_ms=opened - loaded,
         first_inference_ms=first_ms,

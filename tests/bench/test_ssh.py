@@ -13,9 +13,12 @@ import pytest
 
 import tfzip
 from tests.bench.arm import needs_compiler
+from tests.bench.files import convert, convolutions
 from tfzip.bench.devices import SshDevice, find_device
 from tfzip.bench.devices.ssh import SshLink
+from tfzip.bench.inputs import random_feed
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError
+from tfzip.runtime import open_session
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
 pytestmark = [
@@ -125,6 +128,36 @@ def test_int8_is_identical_with_the_agent(board, int8, pair):
     report = tfzip.benchmark([int8, pair], device=device, **QUICK)
     assert [latency.agreement.identical for latency in report.latencies] == [True, True]
     assert left_over(board["folder"]) == []
+
+
+_OLD_PACKAGE = """
+import sys
+sys.path.remove({folder!r})
+sys.modules.pop("ai_edge_litert", None)
+from ai_edge_litert.interpreter import Interpreter as Newer, OpResolverType
+
+class Interpreter(Newer):
+    def __init__(self, **options):
+        super().__init__(**options, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+"""
+
+
+def test_boards_with_the_older_package_are_compared_with_its_rounding(board, tmp_path):
+    """The package runs integers without XNNPACK, so that its files differ from those of the newer one."""
+    path = convert(convolutions(16, repeats=6), tmp_path / "deep.tflite", "int8")
+    site = tmp_path / "site"
+    for package, text in ("ai_edge_litert", "raise ImportError"), ("tflite_runtime", _OLD_PACKAGE):
+        (site / package).mkdir(parents=True)
+        (site / package / "__init__.py").touch()
+        (site / package / "interpreter.py").write_text(text.format(folder=str(site)))
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} \"$@\"\n")
+    python.chmod(0o755)
+    report = tfzip.benchmark(path, device={**board, "runner": "agent", "python": str(python)}, **QUICK)
+    assert report.latencies[0].agreement.identical
+    feed = random_feed(open_session(path).inputs, 0)
+    here, there = (open_session(path, portable=portable).run(feed) for portable in (False, True))
+    assert any((here[name] != there[name]).any() for name in here)  # or this shows nothing
 
 
 def test_a_library_that_is_not_there_is_said_by_the_agent(board, small):

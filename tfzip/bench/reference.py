@@ -8,8 +8,13 @@ from tfzip.runtime.session import first_installed
 from tfzip.sandbox import Sandbox
 
 
-def reference_of(workload: Workload, plan: BenchPlan) -> Reference:
+def reference_of(workload: Workload, plan: BenchPlan, *, portable: bool = False) -> Reference:
     """Returns the inputs of a workload and what they become on this machine.
+
+    Args:
+        workload: What is run.
+        plan: Names the runtime and the seed.
+        portable: Whether the plain C++ kernels compute them here. Defaults to False.
 
     Raises:
         SandboxError: The file crashes here, hangs, or exhausts memory.
@@ -24,6 +29,7 @@ def reference_of(workload: Workload, plan: BenchPlan) -> Reference:
                 runtime=runtime,
                 seed=plan.seed,
                 data=workload.data,
+                portable=portable,
             )
         except SandboxError as error:
             raise SandboxError(f"{workload.path} cannot be run here: {error}", error.detail) from error

@@ -141,11 +141,11 @@ def peak_memory(path: str, *, runtime: str, threads: int, seed: int, data: Any =
     return max(0, _peak() - baseline)
 
 
-def reference(path: str, *, runtime: str, seed: int, data: Any = None) -> Reference:
+def reference(path: str, *, runtime: str, seed: int, data: Any = None, portable: bool = False) -> Reference:
     """Returns what a file is fed on another machine, and what it computes from that here."""
-    session = open_session(path, runtime=runtime)
+    session = open_session(path, runtime=runtime, portable=portable)
     feeds = _feeds(session, seed, data)
-    return Reference(feeds, [session.run(feed) for feed in feeds])
+    return Reference(feeds, [session.run(feed) for feed in feeds], portable)
 
 
 def _timed(session: Session, runs: int) -> list[float]:

@@ -151,6 +151,7 @@ def open_session(
     threads: int = 1,
     delegates: bool = True,
     keep_tensors: bool = False,
+    portable: bool = False,
 ) -> Session:
     """Opens a .tflite file for running in this process.
 
@@ -163,6 +164,8 @@ def open_session(
         delegates: Whether XNNPACK takes what it can. Defaults to True.
         keep_tensors: Whether intermediate values stay readable; turns delegates off, since a delegate
             computes only what leaves it. Defaults to False.
+        portable: Whether the plain C++ kernels run, which round as TensorFlow Lite's specification says.
+            Defaults to False.
 
     Raises:
         FileFormatError: The file is missing, damaged, or uses what the runtime does not know.
@@ -176,7 +179,11 @@ def open_session(
     chosen = first_installed() if runtime is None else runtimes.get(runtime)
     with _as_format_error(where, f"cannot be opened by {runtimes.name_of(chosen)}"):
         interpreter = chosen.interpreter(
-            where, threads=threads, delegates=delegates and not keep_tensors, keep_tensors=keep_tensors
+            where,
+            threads=threads,
+            delegates=delegates and not keep_tensors,
+            keep_tensors=keep_tensors,
+            portable=portable,
         )
     return Session(where, chosen, interpreter, keep_tensors)
 

@@ -28,6 +28,7 @@ _COMMAND_TIMEOUT_S = 30.0
 _PATIENCE = 20.0
 _LONGEST_LAUNCH_S = 3600
 _CLOCK_FELL = 0.9
+_WITHOUT_XNNPACK = "tflite_runtime"  # for integers, in the versions that there are
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class RemoteBench:
             raise DeviceError(
                 f"{self.link.place}: the runner speaks protocol {opened['runner']}, not {PROTOCOL}."
             )
-        reference = reference_of(workload, plan)
+        reference = reference_of(workload, plan, portable=opened.get("package") == _WITHOUT_XNNPACK)
         with TemporaryDirectory(prefix="tfzip-") as folder:
             inputs = Path(folder) / "inputs.bin"
             inputs.write_bytes(reference.packed(opened["inputs"]))

@@ -42,7 +42,9 @@ class Runtime(ABC):
         except metadata.PackageNotFoundError:
             return None
 
-    def interpreter(self, path: str, *, threads: int, delegates: bool, keep_tensors: bool) -> Any:
+    def interpreter(
+        self, path: str, *, threads: int, delegates: bool, keep_tensors: bool, portable: bool = False
+    ) -> Any:
         """Opens a file; tensors are not allocated yet.
 
         Args:
@@ -50,6 +52,7 @@ class Runtime(ABC):
             threads: Threads for the kernels.
             delegates: Whether the default delegate (XNNPACK) takes what it can.
             keep_tensors: Whether intermediate values stay readable after a run.
+            portable: Whether the plain C++ kernels are used, without delegates. Defaults to False.
 
         Raises:
             MissingDependencyError: The package is not installed or cannot be imported.
@@ -62,12 +65,11 @@ class Runtime(ABC):
                 f" Install it with `pip install {self.package}`."
             ) from error
         types = api.OpResolverType
+        plain = types.BUILTIN_REF if portable else types.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         return api.Interpreter(
             model_path=path,
             num_threads=threads,
-            experimental_op_resolver_type=types.AUTO
-            if delegates
-            else types.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_op_resolver_type=types.AUTO if delegates and not portable else plain,
             experimental_preserve_all_tensors=keep_tensors,
         )
 
