@@ -93,9 +93,9 @@ def rmse(outputs: Array, cycles: Array) -> float:
     return float(np.sqrt(np.mean((outputs[:, 0] * MOST_CYCLES - cycles) ** 2)))
 
 
-def fit(task: Task, model: keras.Model, epochs: int, rate: float, *callbacks: Any) -> float:
+def fit(task: Task, model: keras.Model, epochs: int, rate: float, *callbacks: Any, seed: int = SEED) -> float:
     """Trains with a rate that falls to nothing; returns the seconds it took."""
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     x, y = task.splits["train"]
     steps = epochs * (len(x) // task.batch)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)), task.loss)

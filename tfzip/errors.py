@@ -4,6 +4,7 @@ Every class inherits the builtin that fits it, so `except ValueError` keeps work
 `TfzipError` as one line and exits with status 1.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -81,8 +82,9 @@ class UnknownNameError(TfzipError, ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the message of an error with every line break and run of spaces as one space."""
-    return " ".join(str(error).split())
+    """Returns the message of an error in one line, without colours and without what Keras lists below it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
+    return " ".join(text.split())
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

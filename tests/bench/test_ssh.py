@@ -151,7 +151,7 @@ def test_boards_with_the_older_package_are_compared_with_its_rounding(board, tmp
         (site / package / "__init__.py").touch()
         (site / package / "interpreter.py").write_text(text.format(folder=str(site)))
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} \"$@\"\n")
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     report = tfzip.benchmark(path, device={**board, "runner": "agent", "python": str(python)}, **QUICK)
     assert report.latencies[0].agreement.identical

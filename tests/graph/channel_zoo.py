@@ -283,6 +283,21 @@ def attended_by_products():
 
 
 @model
+def attended_with_masks():
+    x = keras.Input((6,), dtype="int32")
+    known = layers.Embedding(5, 8, mask_zero=True)(x)
+    query, value = layers.Dense(10)(known), layers.Dense(10)(known)
+    return x, layers.Dense(3, name="out")(layers.Attention()([query, value]))
+
+
+@model
+def noise_of_a_shape():
+    x = keras.Input((5, 3))
+    y = layers.Dropout(0.5, noise_shape=(None, 1, 8))(layers.Dense(8)(x))
+    return x, layers.Dense(2, name="out")(layers.LayerNormalization()(inputs=y))
+
+
+@model
 def einsum():
     x = keras.Input((6, 8))
     y = layers.EinsumDense("abc,cde->abde", (None, 3, 4), bias_axes="de")(x)

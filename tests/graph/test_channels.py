@@ -264,3 +264,131 @@ def test_weights_used_outside_their_layer_are_no_constants():
     small = tfzip.remove_channels(model, 0.5)
     assert small.count_params() < model.count_params()
     assert [layer for layer in small.layers if isinstance(layer, Placed)]
+
+
+def permuted(layer):
+    x = keras.Input((10, 3))
+    y = layer(layers.Permute((2, 1))(layers.Conv1D(8, 3, name="moved")(x)))
+    if len(y.shape) == 3:
+        y = layers.GlobalAveragePooling1D()(layers.Permute((2, 1))(y))
+    return layers.Dense(2)(y), x
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (layers.LSTM(5), "moves along them"),
+        (layers.Bidirectional(layers.GRU(5)), "moves along them"),
+        (layers.GroupNormalization(2), "statistics run over them"),
+    ],
+    ids=["recurrent", "both_directions", "groups"],
+)
+def test_channels_that_stand_where_time_or_pixels_do_stay(layer, reason):
+    made, x = permuted(layer)
+    assert reason in stays(made, x, "moved")
+
+
+def test_gates_that_mix_units_stop_them():
+    x = keras.Input((10, 3))
+    made = layers.Dense(2)(layers.LSTM(6, recurrent_activation="softmax", name="mixed")(x))
+    assert "recurrent_activation mixes" in stays(made, x, "mixed")
+
+
+def test_axes_that_are_merged_with_the_batch_stop():
+    x = image()
+    y = layers.Dense(12, name="windows")(x)
+    made = layers.Dense(3)(ops.reshape(y, (-1, 4, 12)))
+    assert "merges axes with the batch" in stays(made, x, "windows")
+
+
+def test_weights_of_a_normalization_that_something_fixed_uses_too_stay():
+    x = keras.Input((5, 8))
+    for names in (("inputs", "made"), ("made", "inputs")):
+        shared, made = layers.LayerNormalization(), layers.Dense(8, name="made")(x)
+        ends = [shared({"inputs": x, "made": made}[name]) for name in names]
+        assert "used where channels have to stay" in stays([layers.Dense(2)(one) for one in ends], x, "made")
+
+
+def test_single_channels_that_lose_their_axis_stay():
+    x = image()
+    parts = ops.split(layers.Conv2D(4, 3, name="single")(x), 4, axis=-1)
+    made = layers.Dense(2)(sum(ops.squeeze(one, -1) for one in parts))
+    assert "there is one of them" in stays(made, x, "single")
+
+
+@pytest.mark.parametrize("joined", [ops.concatenate, ops.stack])
+def test_what_is_joined_with_a_constant_stays(joined):
+    x = keras.Input(batch_shape=(1, 5, 3))
+    y = joined([layers.Dense(8, name="joined")(x), np.ones((1, 5, 8), "float32")], axis=-1)
+    assert "joins them with a constant" in stays(layers.Dense(2)(y), x, "joined")
+
+
+def test_heads_that_a_mask_tells_apart_stay():
+    x, mask = keras.Input((6, 8)), keras.Input((4, 6, 6), dtype="bool")
+    y = layers.MultiHeadAttention(4, 4, name="heads")(x, x, attention_mask=mask)
+    channels = Channels(keras.Model([x, mask], layers.Dense(2)(y)))
+    assert channels.barriers == {"heads": "its mask has a part for each of them"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (layers.TimeDistributed(layers.Conv2D(4, 3), name="closed"), (3, 8, 8, 2)),
+        (layers.RNN([layers.LSTMCell(4), layers.LSTMCell(5)], name="closed"), (6, 3)),
+        (layers.Conv2D(8, 3, groups=2, name="closed"), (8, 8, 4)),
+    ],
+    ids=["distributed", "cells", "grouped"],
+)
+def test_layers_that_channels_cannot_leave_are_named_at_the_input_too(layer, shape):
+    x = keras.Input(shape)
+    model = keras.Model(x, layers.Dense(2, name="out")(layer(x)))
+    assert list(Channels(model).barriers) == ["closed"]
+    with pytest.raises(OptionError, match=r"'closed' \((there is no rule|its groups read)"):
+        tfzip.remove_channels(model)
+
+
+class Reshaping(keras.Model):
+    """Reshapes by the batch size, as people write it."""
+
+    def __init__(self, rest):
+        super().__init__()
+        self.rest = rest
+        self.first, self.second, self.last = layers.Dense(72), layers.Dense(6), layers.Dense(5)
+
+    def call(self, x):
+        y = ops.reshape(self.first(x), (ops.shape(x)[0], 6, 12))
+        y = self.second(y)
+        return self.last(ops.reshape(y, (ops.shape(y)[0], *self.rest)))
+
+
+@pytest.mark.parametrize("rest", [(36,), (-1,), (6, -1)])
+def test_reshapes_by_the_batch_size_are_followed(rest, tmp_path):
+    model = Reshaping(rest)
+    inputs = np.random.default_rng(0).normal(size=(3, 7)).astype("float32")
+    model(inputs)
+    channels = Channels(model)
+    removed = half(channels)
+    small = channels.without(removed)
+    assert_equal_outputs(small(inputs), with_zeros(model, channels, removed, inputs))
+    assert small.count_params() < model.count_params()
+    tfzip.export(small, tmp_path / "small.tflite")
+
+
+def test_parts_of_one_layer_have_names_of_their_own():
+    x = keras.Input((6,))
+    first, second = ops.split(layers.Dense(16, name="wide")(x), 2, axis=-1)
+    made = layers.Dense(3, name="a")(first) + layers.Dense(3, name="b")(second)
+    assert [group.name for group in Channels(keras.Model(x, made)).groups] == ["wide", "wide#2"]
+
+
+def test_outputs_keep_their_names():
+    def net(name):
+        x = keras.Input((6,))
+        return keras.Model(x, layers.Dense(2)(layers.Dense(8)(x)), name=name)
+
+    x = keras.Input((6,))
+    model = keras.Model(x, [net("cls")(x), net("box")(x)])
+    small = tfzip.remove_channels(model)
+    assert small.output_names == model.output_names == ["cls", "box"]
+    small.compile("sgd", loss={"cls": "mse", "box": "mae"})
+    small.fit(np.zeros((4, 6)), {"cls": np.zeros((4, 2)), "box": np.zeros((4, 2))}, verbose=0)

@@ -79,8 +79,8 @@ def agreement(
         half: Whether the device may compute in half precision.
 
     Raises:
-        DeviceError: They differ by more than a step of an integer output (two from plain kernels), or by more than a thousandth of
-            the largest value of a float output (a twentieth in half precision).
+        DeviceError: They differ by more than a step of an integer output (two from plain kernels), or by more
+            than a thousandth of the largest value of a float output (a twentieth in half precision).
     """
     size = sum(tensor["bytes"] for tensor in described)
     if len(content) != size * len(reference.outputs):

@@ -81,6 +81,7 @@ class ChannelTrace:
         edits: What changes in operations, see `key_of`.
         stops: Path, reason and positions of every call at which channels have to stay.
         returned: Positions of channels that the model returns.
+        closed: Reason by path of every call with weights of which no channels can go.
     """
 
     def __init__(self, graph: FlatGraph, rule_of: "Callable[[FlatNode], Rule]") -> None:
@@ -91,6 +92,7 @@ class ChannelTrace:
         self.edits: dict[int, Edits] = {}  # by `key_of` their call
         self.stops: list[tuple[str, str, Labels]] = []
         self.returned: list[Labels] = []
+        self.closed: dict[str, str] = {}
         for tensor in graph.input_ids():
             self.axes[tensor] = (None,) * len(graph.tensors[tensor].shape)
         for node in graph.nodes:
@@ -117,6 +119,8 @@ class ChannelTrace:
         self.axes |= dict(zip(node.outputs, results, strict=True))
 
     def _stopped(self, node: FlatNode, reason: str) -> Sequence[Axes]:
+        if node.is_layer and node.operation.weights:
+            self.closed[node.path] = reason
         for tensor in node.inputs:
             self.stop(node, self.axes[tensor], reason)
         for variable in node.operation.weights if isinstance(node.operation, keras.Layer) else ():
@@ -154,12 +158,12 @@ class ChannelCall:
         """What changes in the operation; calls of one layer with weights share it."""
         return self._trace.edits.setdefault(key_of(self.node), Edits())
 
-    def channels(self, axis: int, source: int = 0) -> Labels | None:
-        """Returns the positions of one axis of a tensor; those of its other axes stay."""
-        axes = self.inputs[source]
+    def channels(self, axis: int, reason: str = "it moves along them") -> Labels | None:
+        """Returns the positions of one axis of the first tensor; those of its other axes stay."""
+        axes = self.inputs[0]
         place = axis % len(axes)
         others = tuple(labels for index, labels in enumerate(axes) if index != place)
-        self.fix(others, "it moves a window along them")
+        self.fix(others, reason)
         return axes[place]
 
     def fix(self, axes: Axes, reason: str) -> None:
@@ -209,6 +213,10 @@ class ChannelCall:
     def axes_of(self, argument: Any) -> Axes:
         """Returns the axes of a tensor argument."""
         return self._trace.axes[argument.id] if isinstance(argument, TensorRef) else ()
+
+    def shape_of(self, argument: Any) -> tuple[int | None, ...]:
+        """Returns the shape of a tensor argument."""
+        return self._trace.graph.tensors[argument.id].shape if isinstance(argument, TensorRef) else ()
 
     def stated(self, axis: Labels | None, size: int | None) -> Labels:
         """Returns the positions of an axis, new ones that stay where nothing is known of it."""

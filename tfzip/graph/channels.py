@@ -1,7 +1,8 @@
 """Which channels of a model have to go together, and the smaller model without them."""
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -45,7 +46,7 @@ class ChannelGroup:
     """Channels that are coupled with the same weights in the same way.
 
     Attributes:
-        name: Path of the layer that makes them.
+        name: Path of the layer that makes them; of further groups of that layer with `#2` and so on.
         units: Number of each channel, in order; what carries the same number goes together.
         slices: Where they stand.
         reason: Why they have to stay; empty if they may go.
@@ -158,7 +159,7 @@ class Channels:
         for labels in self._trace.returned:
             is_returned[self._units.unit_of[labels]] = True
         stops = self._trace.stops
-        return {
+        return self._trace.closed | {
             path: reason
             for path, reason, labels in stops
             if not is_returned[self._units.unit_of[labels]].all()
@@ -210,7 +211,18 @@ class Channels:
             )
             for units, own in zip(members, slices, strict=True)
         ]
-        return sorted(groups, key=lambda group: group.units[0])
+        return _told_apart(sorted(groups, key=lambda group: group.units[0]))
+
+
+def _told_apart(groups: list[ChannelGroup]) -> list[ChannelGroup]:
+    """Returns groups of which each has a name of its own, as parts of one layer's channels have none."""
+    seen: Counter[str] = Counter()
+    found = []
+    for group in groups:
+        seen[group.name] += 1
+        count = seen[group.name]
+        found.append(replace(group, name=f"{group.name}#{count}") if count > 1 else group)
+    return found
 
 
 def _maker(slices: list[ChannelSlice]) -> str:

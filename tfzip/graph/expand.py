@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfzip.graph.keras_nodes import (
     CallRecord,
     all_layers,
+    batch_left_open,
     converted_from,
     copy_mask,
     current_training,
@@ -84,7 +85,9 @@ class Expansion:
                 vars(layer)["symbolic_call"] = self._expanding_call(layer)
             elif id(layer) in self.path_of:
                 vars(layer)["symbolic_call"] = self._leaf_call(layer)
-        return keras.tree.map_structure(self.resolve, self._model(inputs, training=Unset(self._asked)))
+        with batch_left_open():
+            outputs = self._model(inputs, training=Unset(self._asked))
+        return keras.tree.map_structure(self.resolve, outputs)
 
     def resolve(self, value: Any) -> Any:
         """Returns the tensor inside a composite that its result stands for; other values as they are."""
@@ -274,6 +277,7 @@ def cause_of(error: Exception) -> str:
     """Returns what went wrong in one line, without the frame that Keras draws around it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     text = re.split(r"Arguments received by", text)[0]
+    text = re.split(r"Exception encountered: ", text)[-1]  # behind what Keras was given
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     framing = ("Exception encountered when calling", "Could not automatically infer")
     kept = [line for line in lines if not line.startswith(framing)]

@@ -78,6 +78,7 @@ class FlatGraph:
         tensors: Indexed by tensor id.
         opaque: `(path, reason)` of every layer whose inside is not visible.
         inference_only: Paths of layers whose code asks `if training:`. The graph holds the other branch.
+        output_names: Names of the outputs in flat order, where the model has names for them.
     """
 
     name: str
@@ -87,6 +88,7 @@ class FlatGraph:
     tensors: tuple[FlatTensor, ...]
     opaque: tuple[tuple[str, str], ...] = ()
     inference_only: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     def consumers(self) -> dict[int, list[int]]:
         """Returns, for each tensor id, the indices of the nodes that read it."""

@@ -55,7 +55,7 @@ def flatten(model: keras.Model, *, strict: bool = False, batch: int | None = Non
                 f"Layer {path or model.name!r} cannot be flattened: {reason}."
                 " Write it with Keras layers and keras.ops, or pass strict=False to keep it whole."
             )
-        graph = _describe(model.name, inputs, outputs, expansion)
+        graph = _describe(model, inputs, outputs, expansion)
     return graph if declares_inputs(model) else with_integer_tokens(graph)
 
 
@@ -77,7 +77,8 @@ class _Numbering:
         return keras.tree.map_structure(lambda leaf: self._refs.get(id(leaf), leaf), structure)
 
 
-def _describe(name: str, inputs: Any, outputs: Any, expansion: Expansion) -> FlatGraph:
+def _describe(model: keras.Model, inputs: Any, outputs: Any, expansion: Expansion) -> FlatGraph:
+    name = model.name
     numbering = _Numbering()
     numbering.add(keras.tree.flatten(inputs), named=True)
     taken: set[str] = set(expansion.path_of.values())
@@ -101,7 +102,16 @@ def _describe(name: str, inputs: Any, outputs: Any, expansion: Expansion) -> Fla
         tuple(numbering.tensors),
         tuple((path or name, reason) for path, reason in expansion.opaque.items()),
         tuple(path or name for path in expansion.inference_only),
+        _output_names(model, outputs),
     )
+
+
+def _output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
+    """Returns the names that losses and metrics are given by, which are those of the last layers."""
+    if isinstance(outputs, dict) or isinstance(model, keras.Sequential):
+        return ()
+    names = tuple(getattr(model, "output_names", None) or ())
+    return names if len(set(names)) == len(keras.tree.flatten(outputs)) else ()
 
 
 def _calls_in_order(outputs: list[keras.KerasTensor], expansion: Expansion) -> list[CallRecord]:

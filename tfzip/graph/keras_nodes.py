@@ -4,6 +4,7 @@ Checked against Keras 3.15. When Keras renames a record, this file changes and n
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,6 +213,37 @@ def left_as_it_was(model: keras.Model) -> Iterator[None]:
         for op, (inbound, outbound) in zip(operations, lengths, strict=True):
             del op._inbound_nodes[inbound:]
             del op._outbound_nodes[outbound:]
+
+
+@contextmanager
+def batch_left_open() -> Iterator[None]:
+    """Lets a reshape to `ops.shape(x)[0]`, which is None of a symbolic tensor, leave the batch open."""
+    probe = producer(keras.ops.reshape(keras.KerasTensor((None, 1)), (-1, 1)))
+    kind = type(probe.operation) if probe else keras.Operation
+    own = kind.compute_output_spec
+
+    def compute(self: Any, x: keras.KerasTensor) -> Any:
+        self.newshape = _with_open_batch(self.newshape, x.shape)
+        self._auto_config.config["newshape"] = self.newshape
+        return own(self, x)
+
+    kind.compute_output_spec = compute
+    try:
+        yield
+    finally:
+        kind.compute_output_spec = own
+
+
+def _with_open_batch(shape: Any, before: tuple[int | None, ...]) -> Any:
+    """Returns a new shape with -1 for a batch that is None; a -1 behind it follows from the old sizes."""
+    if not isinstance(shape, list | tuple) or not len(shape) or shape[0] is not None or before[0] is not None:
+        return shape
+    rest = list(shape[1:])
+    if None in rest or (-1 in rest and None in before[1:]):
+        return shape
+    others = math.prod(size for size in rest if size != -1)
+    whole = math.prod(size or 1 for size in before[1:])
+    return (-1, *(whole // others if size == -1 else size for size in rest))
 
 
 def _operations(layers: Iterable[keras.Layer]) -> Iterator[keras.Operation]:

@@ -1,6 +1,6 @@
 """From a model or a flat graph to one flat Functional model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -61,6 +61,7 @@ class Rebuild:
         self.values: dict[int, keras.KerasTensor] = {}
         self.layers: dict[int, tuple[keras.Layer, keras.Layer]] = {}
         self.names: set[str] = set()
+        self.last = {id(node): name for node, name in _last_nodes(graph)}
 
     def run(self) -> keras.Model:
         """Returns the model."""
@@ -109,7 +110,11 @@ class Rebuild:
         return self.values[ref.id]
 
     def _name(self, node: FlatNode) -> str:
-        return unique_name(node.path.replace("/", "_"), self.names)
+        name = self.last.get(id(node))
+        if name is None or name in self.names:
+            name = unique_name(node.path.replace("/", "_"), self.names | set(self.last.values()))
+        self.names.add(name)
+        return name
 
     def _layer(self, node: FlatNode) -> keras.Layer:
         key = self.key(node)
@@ -120,6 +125,14 @@ class Rebuild:
     def key(self, node: FlatNode) -> int:
         """Returns what calls of one layer have in common."""
         return id(node.operation)
+
+
+def _last_nodes(graph: FlatGraph) -> Iterator[tuple[FlatNode, str]]:
+    """Yields the calls that make outputs, each with the name of its output."""
+    maker = {tensor: node for node in graph.nodes for tensor in node.outputs}
+    for tensor, name in zip(graph.output_ids(), graph.output_names, strict=False):
+        if tensor in maker and len(maker[tensor].outputs) == 1:
+            yield maker[tensor], name
 
 
 def cloned(
@@ -141,7 +154,8 @@ def cloned(
     except Exception as error:  # the user's own `from_config` may raise anything
         raise ModelError(
             f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
-            f" Received: {cause_of(error)}. Give it get_config(), or pass share_weights=True."
+            f" Received: {cause_of(error)}. Classes and functions of your own need get_config() and"
+            " @keras.saving.register_keras_serializable()."
         ) from error
 
 

@@ -69,6 +69,9 @@ class _Shrink(Rebuild):
         for edit in edits.arguments:
             args, kwargs = edit(args, kwargs, self.kept)
         if edits.around is not None:
+            if not args:  # its input is given by name
+                first = next(iter(kwargs))
+                args, kwargs = (kwargs[first],), {k: v for k, v in kwargs.items() if k != first}
             return edits.around(lambda x: operation(x, *args[1:], **kwargs), args[0], self.kept)
         return operation(*args, **kwargs)
 

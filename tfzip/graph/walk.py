@@ -70,8 +70,13 @@ def select_layers(model: keras.Model, layers: LayerSelection = None) -> list[Wal
     walked = walk(model)
     if layers is None:
         return walked
-    if callable(layers):
-        chosen = [item for item in walked if layers(item.path, item.layer)]
+    if callable(layers) and not isinstance(layers, keras.Layer):
+        try:
+            chosen = [item for item in walked if layers(item.path, item.layer)]
+        except TypeError as error:
+            raise OptionError(
+                f"layers= is called with (path, layer), which raised TypeError: {error}."
+            ) from error
         if not chosen:
             raise OptionError(f"layers= selects none of the {len(walked)} layers of model {model.name!r}.")
         return chosen

@@ -122,7 +122,7 @@ class PruningCallback(keras.callbacks.Callback):
 
     def _check(self, kernel: Kernel) -> None:
         try:
-            self.pattern.check(tuple(kernel.variable.shape), self.schedule.sparsity)
+            self.pattern.check(kernel.layout.arranged_shape, self.schedule.sparsity)
         except OptionError as error:
             raise OptionError(
                 f"Pattern {patterns.name_of(self.pattern)!r} on {kernel.path!r}: {error}"
@@ -247,6 +247,7 @@ class PruningCallback(keras.callbacks.Callback):
             pattern=self.pattern,
             scope=self.scope,
             starts=self._starts,
+            layouts=[kernel.layout for kernel in self._kernels],
         )
         for kernel, mask in zip(self._kernels, masks, strict=True):
             kernel.write(mask)

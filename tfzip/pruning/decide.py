@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.pruning.criteria import WeightCriterion
+from tfzip.pruning.layout import KernelLayout
 from tfzip.pruning.patterns import ElementPattern, Pattern
 
 SCOPES = ("layer", "global")
@@ -20,6 +21,7 @@ def choose_masks(
     pattern: Pattern,
     scope: str,
     starts: Sequence[NDArray[Any]] | None = None,
+    layouts: Sequence[KernelLayout] | None = None,
 ) -> list[NDArray[np.bool_]]:
     """Returns a mask for each kernel.
 
@@ -33,6 +35,7 @@ def choose_masks(
         pattern: Which weights may go together.
         scope: `"layer"` gives each kernel this sparsity, `"global"` gives it to all kernels together.
         starts: The kernels before training, for criteria that compare. Defaults to None.
+        layouts: Where each kernel has its inputs and outputs. Defaults to the last two axes.
 
     Returns:
         Masks in the order and shapes of the kernels, True where a weight stays.
@@ -42,7 +45,12 @@ def choose_masks(
     else:
         scores = [criterion.score_moved(*pair) for pair in zip(kernels, starts, strict=True)]
     shares = [sparsity] * len(scores) if scope == "layer" else spread(scores, sparsity)
-    return [pattern.mask(score, share) for score, share in zip(scores, shares, strict=True)]
+    if layouts is None:
+        return [pattern.mask(score, share) for score, share in zip(scores, shares, strict=True)]
+    return [
+        layout.restored(pattern.mask(layout.arranged(score), share))
+        for layout, score, share in zip(layouts, scores, shares, strict=True)
+    ]
 
 
 def spread(scores: Sequence[NDArray[Any]], sparsity: float) -> list[float]:

@@ -9,6 +9,7 @@ import keras
 from tfzip.errors import OptionError
 from tfzip.graph import walk
 from tfzip.graph.walk import LayerSelection, select_layers
+from tfzip.pruning.layout import KernelLayout, layout_of
 
 _NAME_ENDINGS = ("kernel", "embeddings")
 _FEWEST_AXES = 2
@@ -23,10 +24,12 @@ class Kernel:
     Attributes:
         path: The path of its layer and the variable's name in it: `stem/conv/kernel`.
         variable: The variable.
+        layout: Where its inputs and outputs stand.
     """
 
     path: str
     variable: Any
+    layout: KernelLayout
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def find_kernels(
             if reason:
                 left_out.append(LeftOut(path, tuple(variable.shape), reason))
             else:
-                kernels.append(Kernel(path, variable))
+                kernels.append(Kernel(path, variable, layout_of(item.layer, variable)))
     for variable in model.weights:
         if id(variable) not in seen:
             reason = "belongs to a layer that holds other layers, not to a leaf"

@@ -35,6 +35,7 @@ class MaskedKernel:
             previous = previous.inner  # left over from a fit that was interrupted
         self.path = kernel.path
         self.variable = kernel.variable
+        self.layout = kernel.layout
         with distribute_strategy.scope():
             mask = keras.Variable(np.ones(kernel.variable.shape, np.bool_), dtype="bool", trainable=False)
         self.constraint = MaskConstraint(mask, previous, owner)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfzip.errors import OptionError, did_you_mean
+from tfzip.given import is_number
 
 _UNITS = ("epochs", "steps")
 _DEFAULT_END = 0.75
@@ -80,7 +81,8 @@ class PruningWindow:
                 f"A window counts in 'epochs' or 'steps'. Received: unit={self.unit!r}."
                 f"{did_you_mean(self.unit, _UNITS)}"
             )
-        if self.begin < 0 or (self.end is not None and self.end < self.begin):
+        numbers = [self.begin, *([] if self.end is None else [self.end])]
+        if not all(is_number(one) for one in numbers) or not (0 <= numbers[0] <= numbers[-1]):
             raise OptionError(
                 f"A window needs 0 <= begin <= end. Received: begin={self.begin!r}, end={self.end!r}."
             )

@@ -124,7 +124,10 @@ def narrow_spec(
     """
     from tfzip.graph import profile
 
-    target = target_of(output)
+    target = target_of(output, model)
+    if not finetune and (step.rounds > 1 or step.distill):
+        what = "--rounds" if step.rounds > 1 else "--distill"
+        raise OptionError(f"{what} is about the training that follows. Pass --finetune-epochs, too.")
     if data is None and (finetune or step.needs_data):
         what = "--finetune-epochs" if finetune else "this choice"
         raise OptionError(f"{what} needs data: --data keras:cifar10, a .npz, a folder of images.")

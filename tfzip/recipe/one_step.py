@@ -9,13 +9,20 @@ from tfzip.recipe.steps.step import Work
 from tfzip.sources.data import DataSplits
 
 
-def target_of(output: str) -> Path:
-    """Returns the path of a new model, or raises `OptionError` where none can be written."""
+def target_of(output: str, model: str) -> Path:
+    """Returns the path of a new model, or raises `OptionError` where none can be written.
+
+    Args:
+        output: As it was given.
+        model: The model that the new one is made from, which stays.
+    """
     path = Path(output)
     if path.suffix != ".keras":
         raise OptionError(f"The new model is a .keras file. Received: {output!r}.")
     if not path.absolute().parent.is_dir():
         raise OptionError(f"The folder of {output!r} does not exist.")
+    if path.exists() and Path(model).exists() and path.samefile(model):
+        raise OptionError(f"{output!r} is the model itself, which stays as it is. Name another file.")
     return path.absolute()
 
 

@@ -29,7 +29,7 @@ def distill_spec(
     Raises:
         TfzipError: Teacher, student and data do not fit together.
     """
-    target = target_of(output)
+    target = target_of(output, teacher)
     splits = load_data(data, split="train", divide_by=divide_by)
     with tempfile.TemporaryDirectory(prefix="tfzip-", dir=target.parent) as folder:
         work = work_in(Path(folder), Path(teacher), splits, unsafe=unsafe)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tfzip.errors import OptionError
 from tfzip.runtime.reading import read_in, reading_child
 from tfzip.sandbox import Sandbox
 from tfzip.tflite import FileGraph, read, read_metadata
@@ -94,10 +95,15 @@ def sparse_advice(path: str | os.PathLike[str], *, child: Sandbox | None = None)
 
     Raises:
         FileFormatError: The file does not exist, is no .tflite, or is damaged.
+        OptionError: `path` is no path.
 
     Example:
         >>> print(tfzip.sparse_advice("model.tflite"))
     """
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(
+            f"Advice is about a .tflite file. Received: {type(path).__name__}. Export the model first."
+        )
     with reading_child(child) as own:
         advice: SparseAdvice = read_in(own, f"{__name__}:advise", os.fspath(path))
     return advice

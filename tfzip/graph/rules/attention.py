@@ -27,6 +27,9 @@ def heads(call: ChannelCall) -> Sequence[Axes]:
     key_heads = call.made(inner[1].kernel, 1)
     shared = int(inner[0].kernel.shape[1]) // len(key_heads)
     query_heads = key_heads.repeat(shared)
+    mask = call.argument("attention_mask")
+    if call.shape_of(mask)[1:-2] not in ((), (1,)):
+        call.fix((key_heads,), "its mask has a part for each of them")
     for dense, axes, labels in zip(inner[:3], sources, (query_heads, key_heads, key_heads), strict=True):
         call.bind(dense.kernel, 0, axes[-1], "in")
         call.bind(dense.kernel, 1, labels, "out")
@@ -84,7 +87,8 @@ def attention(call: ChannelCall) -> Sequence[Axes]:
     """Compares query and key along their channels, and sums values."""
     if call.layer.weights or call.argument("return_attention_scores"):
         raise Barrier("it has weights of its own, or returns its scores")
-    query, value, key = (*call.inputs, call.inputs[1])[:3]
+    given = [call.axes_of(one) for one in call.argument("inputs")]  # beside them the call may have masks
+    query, value, key = (*given, given[1])[:3]
     call.fix((*query[1:-1], *value[1:-1], *key[1:-1]), "it attends along them")
     _contracted(call, query[-1], key[-1])
     return [(*query[:-1], value[-1])]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfzip.graph.channel_trace import Axes, ChannelCall
+from tfzip.graph.channel_trace import Axes, Barrier, ChannelCall
 from tfzip.graph.positions import Labels
 from tfzip.graph.rules import rule
 from tfzip.graph.rules.activations import activated
@@ -38,10 +38,9 @@ def convolution(call: ChannelCall) -> Sequence[Axes]:
 def _grouped(call: ChannelCall, source: Labels | None) -> Sequence[Axes]:
     """Groups go as a whole, what they read and what they make: those left stay as wide as they are."""
     layer = call.layer
-    call.bind(layer.kernel, -2, None, "in")
     if source is None:
-        call.bind(layer.kernel, -1, None, "out")
-        return _result(call, None)
+        raise Barrier("its groups read channels that stay")
+    call.bind(layer.kernel, -2, None, "in")
     members = source.reshape(layer.groups, -1)
     group = members[:, 0]
     call.positions.unite(members, group[:, None])

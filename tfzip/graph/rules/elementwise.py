@@ -13,8 +13,8 @@ from tfzip.graph.rules import rule
 from tfzip.graph.rules.activations import activated
 
 _LAYERS = (
-    *("ReLU", "LeakyReLU", "ELU", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
-    *("AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "Masking"),
+    *("ReLU", "LeakyReLU", "ELU", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity", "Masking"),
     "StochasticDepth",
 )
 _OPERATIONS = (
@@ -45,6 +45,24 @@ _SEVERAL = (
 @rule(*_LAYERS, *_OPERATIONS)
 def each_alone(call: ChannelCall) -> Sequence[Axes]:
     """Each number for itself, or over the root of a sum of squares, to which zeros add nothing."""
+    return [call.unchanged()]
+
+
+@rule("Dropout", "AlphaDropout")
+def dropout(call: ChannelCall) -> Sequence[Axes]:
+    """Each number for itself; the shape of its noise may hold the number of channels."""
+    if call.layer.noise_shape is not None:
+
+        def edit(config: dict[str, Any], kept: Kept) -> dict[str, Any]:
+            sizes = zip(call.layer.noise_shape, call.inputs[0], strict=True)
+            return config | {
+                "noise_shape": [
+                    size if size in (None, 1) or labels is None else kept.count(labels)
+                    for size, labels in sizes
+                ]
+            }
+
+        call.edits.config.append(edit)
     return [call.unchanged()]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfzip.graph.channel_trace import Axes, ChannelCall
+from tfzip.graph.channel_trace import Axes, Barrier, ChannelCall
 from tfzip.graph.flat_graph import TensorRef
 from tfzip.graph.positions import Kept, Labels
 from tfzip.graph.rules import rule
@@ -14,6 +14,7 @@ from tfzip.graph.rules import rule
 @rule("Concatenate")
 def concatenate(call: ChannelCall) -> Sequence[Axes]:
     """Puts channels side by side, or joins the same channels of different places."""
+    _check_tensors(call)
     rank = len(call.results[0])
     place = call.layer.axis % rank
     axes: list[Labels | None] = []
@@ -33,6 +34,13 @@ def concatenate(call: ChannelCall) -> Sequence[Axes]:
     return [tuple(axes)]
 
 
+def _check_tensors(call: ChannelCall) -> None:
+    """Raises `Barrier` where a constant is among what is joined."""
+    joined = next(iter([*call.node.args, *call.node.kwargs.values()]))
+    if len(joined) != len(call.inputs):
+        raise Barrier("it joins them with a constant")
+
+
 def _same(call: ChannelCall, found: list[Labels], parts: int) -> Labels | None:
     if len(found) < parts:
         call.fix(tuple(found), "it joins them with channels that stay")
@@ -45,6 +53,7 @@ def _same(call: ChannelCall, found: list[Labels], parts: int) -> Labels | None:
 @rule("Stack")
 def stack(call: ChannelCall) -> Sequence[Axes]:
     """Puts tensors of one shape along a new axis."""
+    _check_tensors(call)
     axes: list[Labels | None] = []
     for axis in range(len(call.inputs[0])):
         parts = [known[axis] for known in call.inputs]

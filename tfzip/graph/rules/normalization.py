@@ -39,6 +39,8 @@ def by_the_row(call: ChannelCall) -> Sequence[Axes]:
     axis = _one_axis(call)
     labels = call.inputs[0][axis]
     if labels is None:
+        for variable in call.layer.weights:
+            call.bind(variable, 0, None)
         return [call.unchanged()]
     if axis != len(call.inputs[0]) - 1:
         raise Barrier("it normalizes along an axis that is not the last")
@@ -68,8 +70,8 @@ def to_unit_length(call: ChannelCall) -> Sequence[Axes]:
 @rule("GroupNormalization")
 def by_groups(call: ChannelCall) -> Sequence[Axes]:
     """Groups go as a whole, since each has statistics of its own."""
-    layer, axis = call.layer, _one_axis(call)
-    labels = call.inputs[0][axis]
+    layer = call.layer
+    labels = call.channels(_one_axis(call), "its statistics run over them")
     if labels is not None:
         groups = len(labels) if layer.groups == -1 else layer.groups
         members = labels.reshape(groups, -1)

@@ -15,7 +15,7 @@ from tfzip.graph.rules.activations import activated
 @rule("LSTM", "GRU", "SimpleRNN")
 def recurrent(call: ChannelCall) -> Sequence[Axes]:
     """Units go with their gates; a unit whose weights are zero stays zero."""
-    labels = _cell(call, call.layer, call.inputs[0][-1])
+    labels = _cell(call, call.layer, call.channels(-1))
     call.counts("units", labels)
     for states in _initial_states(call):
         if states is None:
@@ -37,6 +37,7 @@ def _cell(call: ChannelCall, layer: Any, source: Labels | None) -> Labels:
     if cell.bias is not None:
         call.bind(cell.bias, -1, of_gates)
     activated(call, units, cell.activation)
+    activated(call, units, getattr(cell, "recurrent_activation", None), "recurrent_activation")
     return units
 
 
@@ -62,7 +63,8 @@ def bidirectional(call: ChannelCall) -> Sequence[Axes]:
         or _initial_states(call)
     ):
         raise Barrier("its directions differ, or hand on or begin with states")
-    both = [_cell(call, one, call.inputs[0][-1]) for one in (layer.forward_layer, layer.backward_layer)]
+    source = call.channels(-1)
+    both = [_cell(call, one, source) for one in (layer.forward_layer, layer.backward_layer)]
     if layer.merge_mode == "concat":
         made = np.concatenate(both)
         call.positions.unite(both[0], both[1])  # both directions are made from one config

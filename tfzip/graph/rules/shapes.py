@@ -41,6 +41,8 @@ def _blocks(before: Sequence[int | None], after: Sequence[int | None]) -> Iterat
     first = 1 if before[0] is None and after[0] is None else 0
     if None in before[first:] or None in after[first:]:
         raise Barrier("it divides axes whose sizes are not fixed")
+    if first and prod(size or 1 for size in before[1:]) != prod(size or 1 for size in after[1:]):
+        raise Barrier("it merges axes with the batch")
     if first:
         yield [0], [0]
     sources, targets = list(range(first, len(before))), list(range(first, len(after)))
@@ -143,7 +145,9 @@ _ORDERS = {
 @rule("ExpandDims", "Squeeze")
 def of_size_one(call: ChannelCall) -> Sequence[Axes]:
     """Adds or takes away axes of size 1: the others keep their order."""
-    wide = [labels for labels, size in zip(call.inputs[0], call.shapes[0], strict=True) if size != 1]
+    pairs = list(zip(call.inputs[0], call.shapes[0], strict=True))
+    call.fix(tuple(labels for labels, size in pairs if size == 1), "there is one of them")
+    wide = [labels for labels, size in pairs if size != 1]
     rest = iter(wide)
     return [tuple(None if size == 1 else next(rest) for size in call.results[0])]
 

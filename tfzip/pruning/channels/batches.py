@@ -64,6 +64,14 @@ def _cut(data: Any, most: int) -> Iterator[Any]:
     """Yields the batches of arrays."""
     import keras
 
+    if isinstance(data, tuple) and len(data) > 1 and data[1] is None:
+        data = data[:1]
+    for one in keras.tree.flatten(data):
+        if not np.shape(getattr(one, "shape", ())):
+            raise DataError(
+                "Data for choosing channels are arrays with a row for each sample. Received:"
+                f" {type(one).__name__}."
+            )
     count = min(_rows(data), most)
     for start in range(0, count, BATCH):
         rows = slice(start, min(start + BATCH, count))

@@ -155,6 +155,8 @@ class _Evidence:
         probe = keras.Model(inputs, [rebuild.values[tensor] for tensor in tensors])
         for x, _ in batches:
             values = dict(zip(tensors, keras.tree.flatten(probe(x, training=False)), strict=True))
+            if not all(np.isfinite(np.asarray(one, np.float32)).all() for one in values.values()):
+                raise DataError("The data for choosing channels make NaN or infinities. Check them.")
             yield [self.view(index, activations=self._read(index, read, values)) for index in chosen]
 
     def with_scan(self, chosen: Sequence[int], scan: ChannelScan) -> list[ChannelView]:

@@ -45,8 +45,9 @@ def _why(channels: Channels, selected: set[str]) -> str:
         for one in group.slices
         if one.role == "out" and one.path in selected
     ]
+    closed = [f"{path!r} ({reason})" for path, reason in channels.barriers.items() if path in selected]
     opaque = [f"{path!r} cannot be looked into: {reason}" for path, reason in channels.graph.opaque]
     return (
-        "; ".join(dict.fromkeys([*coupled, *stays, *opaque][:3]))
+        "; ".join(dict.fromkeys([*coupled, *stays, *closed, *opaque][:3]))
         or "it has no layers whose channels are coupled"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import gcd
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 
 from tfzip.errors import OptionError
 from tfzip.explained import explained
+from tfzip.given import is_number, is_whole
 from tfzip.graph.channels import ChannelGroup, Channels
 from tfzip.graph.walk import LayerSelection, check_built
 from tfzip.pruning.channels.batches import batches_of
@@ -90,7 +92,9 @@ def remove_channels(
     """
     check_built(model)
     chosen = criteria.get(criterion)
-    _check(fraction, target, scope, multiple_of)
+    _check(fraction, target, scope, multiple_of, seed)
+    if isinstance(data, list) and len(model.inputs or ()) > 1 and all(hasattr(one, "shape") for one in data):
+        data = (data, None)  # an array for each input
     if scope == "greedy":
         if data is None:
             raise OptionError("scope='greedy' looks at the loss on data. Pass data=(inputs, targets).")
@@ -101,7 +105,7 @@ def remove_channels(
     with undisturbed(model), explained("Choosing channels", "Check that the data fit the model."):
         scores = score_groups(model, channels, chosen, data=data, seed=seed, chosen=indices)
     kinds = [_kind(group) for group in groups]
-    multiples = [multiple_of if _is_plain(group) else 1 for group in groups]
+    multiples = [_of_units(group, multiple_of) for group in groups]
     units = [np.asarray(group.units) for group in groups]
 
     def choice(share: float) -> list[int]:
@@ -153,18 +157,24 @@ def _kind(group: ChannelGroup) -> _Kind:
     return _Kind(tuple(sorted({(one.kind, one.weight, one.axis, one.role) for one in group.slices})))
 
 
-def _is_plain(group: ChannelGroup) -> bool:
-    """Whether a unit is one channel, and not a head or a group of them."""
-    return all(one.repeat == 1 for one in group.slices if one.role == "out")
+def _of_units(group: ChannelGroup, multiple: int) -> int:
+    """Returns what the number of units has to be a multiple of, so that the number of channels is one."""
+    if any(one.kind.endswith("Attention") and one.axis == 1 and one.role == "out" for one in group.slices):
+        return 1  # heads, each with a size of its own
+    channels = min(
+        one.repeat for one in group.slices
+    )  # of a unit, where it is no wider for gates or shuffling
+    return multiple // gcd(multiple, channels)
 
 
-def _check(fraction: float, target: Any, scope: str, multiple_of: int) -> None:
-    if not isinstance(fraction, int | float) or not 0.0 <= fraction < 1.0:
+def _check(fraction: float, target: Any, scope: str, multiple_of: int, seed: int) -> None:
+    if not is_number(fraction) or not 0.0 <= fraction < 1.0:
         raise OptionError(f"fraction must be at least 0 and below 1. Received: {fraction!r}.")
     if scope not in _ALL_SCOPES:
         raise OptionError(f"scope must be one of {', '.join(map(repr, _ALL_SCOPES))}. Received: {scope!r}.")
-    if not isinstance(multiple_of, int) or isinstance(multiple_of, bool) or multiple_of < 1:
-        raise OptionError(f"multiple_of must be a whole number of at least 1. Received: {multiple_of!r}.")
+    for name, value, least in ("multiple_of", multiple_of, 1), ("seed", seed, 0):
+        if not is_whole(value, least):
+            raise OptionError(f"{name} must be a whole number of at least {least}. Received: {value!r}.")
     if not callable(target) and target not in TARGETS:
         raise OptionError(
             f"target must be one of {', '.join(map(repr, TARGETS))}, or a function from a model to its cost."

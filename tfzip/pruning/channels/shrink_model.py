@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tfzip.errors import ModelError, OptionError
+from tfzip.given import is_number
 from tfzip.graph.flatten import flatten
 from tfzip.graph.rebuild import rebuild
 from tfzip.graph.residual import ResidualBlock, residual_blocks, without_blocks
@@ -40,7 +41,8 @@ def shrink(
         >>> student = tfzip.shrink(teacher, width=0.5, depth=0.5)
         >>> distiller = tfzip.Distiller(teacher, student, ["kd", "hint"])
     """
-    if not 0.0 < width <= 1.0 or not 0.0 <= depth <= 1.0 or width == depth == 1.0:
+    numbers = is_number(width) and is_number(depth)
+    if not numbers or not 0.0 < width <= 1.0 or not 0.0 <= depth <= 1.0 or width == depth == 1.0:
         raise OptionError(
             "width is above 0, depth at least 0, both at most 1 and one of them less. Received: width"
             f" {width!r}, depth {depth!r}."

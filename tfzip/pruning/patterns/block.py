@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
+from tfzip.given import is_whole
 from tfzip.pruning.patterns.pattern import Mask, Pattern, lowest, nearest_divisor, patterns
 
 
@@ -26,10 +27,12 @@ class BlockPattern(Pattern):
     shape: tuple[int, int] = (1, 4)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
-        if len(self.shape) != 2 or not all(isinstance(one, int) and one > 0 for one in self.shape):
+        sizes: Any = self.shape
+        if isinstance(sizes, list):
+            object.__setattr__(self, "shape", sizes := tuple(sizes))
+        if not isinstance(sizes, tuple) or len(sizes) != 2 or not all(is_whole(one, 1) for one in sizes):
             raise OptionError(
-                f"The shape of a block is inputs and outputs, such as (1, 4). Received: {self.shape}."
+                f"The shape of a block is inputs and outputs, such as (1, 4). Received: {self.shape!r}."
             )
 
     def unit(self, shape: tuple[int, ...]) -> int:  # noqa: ARG002

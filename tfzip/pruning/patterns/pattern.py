@@ -21,8 +21,8 @@ class Pattern(ABC):
         """Returns which weights stay.
 
         Args:
-            scores: Importance of each weight; the lowest go first. A group that goes as a whole counts the
-                sum of its scores.
+            scores: Importance of each weight, the last two axes being inputs and outputs; the lowest go
+                first. A group that goes as a whole counts the sum of its scores.
             sparsity: The share of weights to remove, in [0, 1).
 
         Returns:

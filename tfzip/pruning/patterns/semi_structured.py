@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzip.errors import OptionError
+from tfzip.given import is_whole
 from tfzip.pruning.patterns.pattern import Mask, Pattern, lowest, nearest_divisor, patterns
 
 
@@ -27,8 +28,11 @@ class SemiStructuredPattern(Pattern):
     of: int = 4
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep < self.of:
-            raise OptionError(f"keep is at least 1 and below of. Received: keep={self.keep}, of={self.of}.")
+        if not is_whole(self.keep, 1) or not is_whole(self.of, 1) or self.keep >= self.of:
+            raise OptionError(
+                "keep and of are whole numbers, keep at least 1 and below of. Received:"
+                f" keep={self.keep!r}, of={self.of!r}."
+            )
 
     def check(self, shape: tuple[int, ...], sparsity: float) -> None:
         """Raises `OptionError` if a kernel's inputs are no multiple, or the pattern has fewer zeros."""
@@ -41,10 +45,12 @@ class SemiStructuredPattern(Pattern):
         inputs = shape[-2] if len(shape) > 1 else shape[0]
         if inputs % self.of:
             near = nearest_divisor(inputs, self.of)
-            raise OptionError(
-                f"groups of {self.of} do not divide {inputs} inputs. The nearest that do are groups of"
-                f" {near}. Choose of={near}, or leave the layer out with layers=."
-            )
+            message = f"groups of {self.of} do not divide {inputs} input{'s' * (inputs != 1)}. "
+            if near > self.keep:
+                message += f"The nearest that do are groups of {near}. Choose of={near}, or leave"
+            else:
+                message += "Leave"
+            raise OptionError(f"{message} the layer out with layers=.")
 
     def mask(self, scores: NDArray[Any], sparsity: float) -> Mask:
         """Returns the mask.

@@ -138,6 +138,7 @@ def drawn_rows(model: "keras.Model", plan: TrainStep, data: "DataSplits", seed: 
     """Returns training rows, and gives the model the loss and the metrics that they are judged by."""
     import numpy as np
 
+    from tfzip.explained import explained
     from tfzip.recipe.training import make_loss, metrics_of
     from tfzip.sources.data import num_rows, take_rows
 
@@ -145,5 +146,7 @@ def drawn_rows(model: "keras.Model", plan: TrainStep, data: "DataSplits", seed: 
     x = take_rows(data.x_train, chosen)
     if data.y_train is None:
         return x
-    model.compile(loss=make_loss(model, plan, x, data.y_train[chosen]), metrics=metrics_of(plan))
+    with explained("Choosing channels", "Check that the data fit the model."):
+        loss = make_loss(model, plan, x, data.y_train[chosen])
+    model.compile(loss=loss, metrics=metrics_of(plan))
     return x, data.y_train[chosen]

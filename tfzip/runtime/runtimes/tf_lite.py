@@ -20,8 +20,8 @@ class TfLiteRuntime(Runtime):
 
         return InterpreterApi(lite.Interpreter, lite.experimental.OpResolverType)
 
-    def interpreter(self, path: str, *, threads: int, delegates: bool, keep_tensors: bool) -> Any:
+    def interpreter(self, path: str, **options: Any) -> Any:
         """Opens a file without the warning that this interpreter moves to LiteRT, which is tried first."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=r"(?s).*is scheduled for deletion")
-            return super().interpreter(path, threads=threads, delegates=delegates, keep_tensors=keep_tensors)
+            return super().interpreter(path, **options)
