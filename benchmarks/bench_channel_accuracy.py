@@ -52,7 +52,11 @@ def main() -> None:
         for network in options.networks:
             plans = [NarrowPlan(network, _data(), seed, EPOCHS[network]) for seed in range(options.seeds)]
             base = _base(parts, network)
-            rows = [row for row in _rows(parts, network) if row[1] in (1.0, *options.ratios)]
+            rows = [
+                (kind, ratio)
+                for kind, ratio in _rows(parts, network)
+                if ratio in (1.0, *options.ratios) and (not options.kinds or kind.name in options.kinds)
+            ]
             jobs = [(kind, ratio, plan) for kind, ratio in rows for plan in plans]
             list(pool.map(lambda job, base=base: _made(parts, base, *job), jobs))
             _save(parts)
@@ -63,6 +67,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", choices=NETWORKS, default=NETWORKS, help="default all")
     parser.add_argument("--ratios", nargs="*", type=float, choices=RATIOS, default=RATIOS, help="default all")
+    parser.add_argument("--kinds", nargs="*", help="names of the rows (default all)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row (default 3)")
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time (default 2)")
     return parser.parse_args()

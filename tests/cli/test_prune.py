@@ -56,6 +56,9 @@ def test_a_model_is_pruned_and_trained_on(model, tmp_path):
         (("--finetune-epochs", "2"), "--data"),
         (("--criterion", "tailor"), "Did you mean 'taylor'"),
         (("--layers", "nope"), "matches no layer"),
+        (("--rounds", "3"), "--rounds is about the training that follows. Pass --finetune-epochs"),
+        (("--distill", "kd"), "--distill is about the training"),
+        (("--criterion", "taylor", "--data", "keras:cifar10"), "fit the model"),
     ],
 )
 def test_bad_options_are_one_line_and_write_nothing(model, tmp_path, options, words):
@@ -64,6 +67,16 @@ def test_bad_options_are_one_line_and_write_nothing(model, tmp_path, options, wo
     (line,) = done.stderr.splitlines()
     assert words in line
     assert not list(tmp_path.iterdir())
+
+
+def test_the_model_itself_is_not_overwritten(model, tmp_path):
+    before = model.read_bytes()
+    (tmp_path / "link.keras").symlink_to(model)
+    for output in (model, tmp_path / "link.keras"):
+        done = tfzip("prune", str(model), "-o", str(output))
+        assert done.returncode == 1
+        assert "is the model itself" in done.stderr
+    assert model.read_bytes() == before
 
 
 def test_another_ending_is_refused(model, tmp_path):

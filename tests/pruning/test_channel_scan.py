@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import tfzip
 from tests.pruning.test_remove_channels import classifier, data
@@ -85,6 +86,32 @@ def test_a_scan_without_a_loss_is_refused(scanned):
     del fields["before"]["loss"]
     with pytest.raises(OptionError, match="has no loss"):
         ChannelScan.from_json(json.dumps(fields))
+
+
+def test_parts_of_one_layer_are_told_apart():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    first, second = keras.ops.split(layers.Dense(16, "relu", name="wide")(inputs), 2, axis=-1)
+    idle = layers.Dense(3, name="idle")
+    model = keras.Model(inputs, layers.Dense(3)(first) + idle(second))
+    idle.kernel.assign(idle.kernel * 1e-3)
+    model.compile(loss="mse")
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(64, 6)).astype("float32"), rng.normal(size=(64, 3)).astype("float32")
+    scan = tfzip.channel_sensitivity(model, rows, ratios=(0.25, 0.5, 0.75))
+    assert scan.groups == ("wide", "wide#2")
+    kept = [
+        [
+            layer.kernel.shape[0]
+            for layer in tfzip.remove_channels(
+                model, criterion="sensitivity", scope="global", data=given
+            ).layers
+            if isinstance(layer, layers.Dense) and layer.kernel.shape[1] == 3
+        ]
+        for given in (rows, scan)
+    ]
+    assert sorted(kept[0]) == sorted(kept[1])
+    assert max(kept[0]) > min(kept[0]) + 2
 
 
 def test_what_a_scan_needs_is_named():

@@ -52,7 +52,7 @@ def test_two_of_four_stay_at_half():
     assert set(mask.reshape(9, 2, 4, 12).sum(axis=2).ravel()) == {2}
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((3, 3, 8, 12), 3), ((5, 4), 1), ((3, 3, 8, 1), 2)])
+@pytest.mark.parametrize(("shape", "axis"), [((3, 3, 8, 12), 3), ((5, 4), 1), ((3, 3, 1, 8), 3)])
 def test_whole_channels_go(shape, axis):
     scores = np.random.default_rng(1).uniform(size=shape)
     sums = np.moveaxis(scores, axis, 0).reshape(shape[axis], -1).sum(axis=1)
@@ -100,12 +100,66 @@ def test_patterns_follow_the_schedule_and_survive_files(tmp_path, pattern):
     np.testing.assert_array_equal(loaded.get_layer("conv").kernel.numpy() != 0, zeros)
 
 
+def masked(layer, shape):
+    """Returns the largest kernel of a layer after it was pruned by 2 of 4."""
+    inputs = keras.Input(shape)
+    made = layer(inputs, inputs) if isinstance(layer, layers.MultiHeadAttention) else layer(inputs)
+    model = keras.Model(inputs, made)
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(4, *shape)).astype("float32")
+    y = np.zeros((4, *made.shape[1:]), "float32")
+    callback = tfzip.PruningCallback(tfzip.ConstantSchedule(0.5), pattern="semi_structured")
+    model.fit(x, y, verbose=0, callbacks=[callback])
+    return {
+        weight.path.rpartition("/")[0].rpartition("/")[2]: weight.numpy() != 0 for weight in model.weights
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "inputs_last"),
+    [
+        (layers.Conv2DTranspose(8, 3, name="made", use_bias=False), (6, 6, 12), lambda kept: kept),
+        (layers.EinsumDense("abc,dc->abd", (5, 6), name="made"), (5, 8), lambda kept: kept),
+        (layers.Dense(6, name="made", use_bias=False), (8,), lambda kept: kept.T),
+    ],
+    ids=["transposed", "einsum", "dense"],
+)
+def test_groups_follow_each_other_along_the_inputs(layer, shape, inputs_last):
+    kept = inputs_last(masked(layer, shape)["made"])
+    assert set(kept.reshape(-1, 4).sum(axis=1)) == {2}
+
+
+def test_groups_of_attention_are_along_the_inputs():
+    kept = masked(layers.MultiHeadAttention(3, 8, use_bias=False, name="made"), (5, 8))
+    for name in ("query", "key", "value"):  # inputs, heads, sizes
+        assert set(kept[name].transpose(1, 2, 0).reshape(-1, 4).sum(axis=1)) == {2}
+    assert set(kept["attention_output"].reshape(24, 8).T.reshape(-1, 4).sum(axis=1)) == {
+        2
+    }  # heads, sizes, outputs
+
+
+def test_outputs_of_one_go_as_a_whole_or_not_at_all():
+    inputs = keras.Input((8, 8, 4))
+    once = layers.Conv2D(1, 3, name="once")(
+        layers.DepthwiseConv2D(3, depth_multiplier=2, name="twice")(inputs)
+    )
+    model = keras.Model(inputs, once)
+    model.compile("sgd", "mse")
+    callback = tfzip.PruningCallback(tfzip.ConstantSchedule(0.5), pattern="channel")
+    model.fit(X, np.zeros((64, 4, 4, 1)), verbose=0, callbacks=[callback])
+    assert np.count_nonzero(model.get_layer("once").kernel) == 3 * 3 * 8
+    kept = np.asarray(model.get_layer("twice").kernel) != 0
+    assert kept.all((0, 1)).sum() == 4
+    assert (~kept).all((0, 1)).sum() == 4
+
+
 @pytest.mark.parametrize(
     ("pattern", "sparsity", "words"),
     [
         (BlockPattern((1, 5)), 0.5, "'conv/kernel': blocks of 1 by 5 .* 1 by 4"),
         (BlockPattern((3, 4)), 0.5, "2 by 4|4 by 4"),
         (SemiStructuredPattern(2, 3), 0.3, "groups of 3 do not divide 4 inputs.*of=4"),
+        (SemiStructuredPattern(4, 7), 0.3, r"groups of 7 do not divide 4 inputs\. Leave the layer out"),
         (SemiStructuredPattern(), 0.8, "at most 0.5"),
     ],
 )
@@ -121,6 +175,14 @@ def test_what_does_not_divide_a_kernel_is_named_with_the_nearest_that_does(patte
         lambda: BlockPattern((4,)),
         lambda: SemiStructuredPattern(4, 4),
         lambda: SemiStructuredPattern(0),
+        lambda: SemiStructuredPattern("2"),
+        lambda: SemiStructuredPattern(1.5),
+        lambda: BlockPattern(4),
+        lambda: BlockPattern(None),
+        lambda: tfzip.PruningWindow(begin="0"),
+        lambda: tfzip.PruningWindow(end=float("nan")),
+        lambda: tfzip.shrink(network(), width="a"),
+        lambda: tfzip.sparse_advice(network()),
     ],
 )
 def test_patterns_that_make_no_sense_are_refused(make):

@@ -146,6 +146,26 @@ def test_a_multiple_that_leaves_everything_is_said():
         tfzip.remove_channels(classifier(width=6), 0.5, multiple_of=8)
 
 
+def test_units_with_gates_and_shuffled_pixels_are_multiples_too():
+    inputs = keras.Input((6, 3))
+    units = layers.GRU(20, name="gru")(layers.LSTM(20, return_sequences=True, name="lstm")(inputs))
+    small = tfzip.remove_channels(keras.Model(inputs, layers.Dense(2)(units)), 0.5, multiple_of=8)
+    assert [small.get_layer(name).units for name in ("lstm", "gru")] == [8, 8]
+    image = keras.Input((4, 4, 3))
+    maps = layers.Reshape((8, 8, 20))(layers.Conv2D(80, 1, name="wide")(image))
+    shuffled = keras.ops.nn.depth_to_space(layers.Conv2D(80, 1, name="shuffled")(image), 2)
+    ends = [layers.Dense(2)(one) for one in (maps, shuffled)]
+    small = tfzip.remove_channels(keras.Model(image, ends), 0.5, multiple_of=8, layers="shuffled")
+    assert small.get_layer("shuffled").filters == 32
+
+
+def test_groups_of_several_channels_are_multiples_of_what_is_missing():
+    inputs = keras.Input((8, 8, 3))
+    grouped = layers.Conv2D(32, 3, groups=8, name="grouped")(layers.Conv2D(16, 1)(inputs))
+    small = tfzip.remove_channels(keras.Model(inputs, layers.Dense(2)(grouped)), 0.3, multiple_of=8)
+    assert (small.get_layer("grouped").filters, small.get_layer("grouped").groups) == (24, 6)
+
+
 def test_scores_in_loss_are_divided_by_what_a_channel_saves():
     def cost(removed):
         return 100.0 - sum(10.0 if unit < 2 else 1.0 if unit < 4 else 0.0 for unit in removed)
@@ -252,11 +272,48 @@ def test_data_come_in_batches():
         ({"criterion": "apoz", "data": 3}, DataError, "batches"),
         ({"layers": "head"}, OptionError, "the model returns them"),
         ({"layers": "heat"}, OptionError, "head"),
+        ({"layers": layers.Dense(2)}, OptionError, "a glob pattern"),
+        ({"layers": lambda path: True}, OptionError, r"called with \(path, layer\)"),
+        ({"seed": "a"}, OptionError, "seed must be a whole number"),
+        ({"seed": -1}, OptionError, "seed must be a whole number"),
+        ({"fraction": float("nan")}, OptionError, "at least 0"),
+        ({"fraction": "half"}, OptionError, "at least 0"),
+        ({"multiple_of": 2.5}, OptionError, "multiple_of must be a whole number"),
+        ({"criterion": "apoz", "data": np.full((8, 10, 10, 1), np.nan, "float32")}, DataError, "NaN"),
+        ({"criterion": "apoz", "data": ([[1.0]], [0])}, DataError, "a row for each sample"),
+        ({"criterion": "apoz", "data": np.zeros((8, 5, 5, 3))}, DataError, "fit the model"),
     ],
 )
 def test_bad_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
         tfzip.remove_channels(classifier(), **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    small = tfzip.remove_channels(classifier(), np.float32(0.5), multiple_of=np.int64(2), seed=np.int32(1))
+    assert small.get_layer("first").filters == 6
+
+
+def test_inputs_of_a_model_with_several_come_as_a_list():
+    inputs = [keras.Input((4,)), keras.Input((3,))]
+    joined = layers.concatenate([layers.Dense(8, "relu", name="left")(inputs[0]), inputs[1]])
+    model = keras.Model(inputs, layers.Dense(2)(joined))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(16, width)).astype("float32") for width in (4, 3)]
+    for given in (arrays, (arrays, None)):
+        small = tfzip.remove_channels(model, criterion="mean_activation", data=given)
+        assert small.get_layer("left").units == 4
+
+
+def test_what_keras_cannot_make_again_is_named_with_the_remedy():
+    def mine(x):
+        return x * 2
+
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(6)(layers.Dense(6, mine, name="own")(inputs))))
+    with pytest.raises(ModelError, match=r"'own'.*mine.*register_keras_serializable") as caught:
+        tfzip.remove_channels(model)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_a_loss_is_asked_for():
