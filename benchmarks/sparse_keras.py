@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from aware_plan import AS_PUBLISHED, AwarePlan
 from sharing_keras import calibration, weights_and_outputs
-from sparse_plan import PLAIN, SPARSITY, WINDOW
+from sparse_plan import PLAIN, SPARSITY, TAUGHT, WINDOW
 
 import tfzip
 
@@ -36,8 +36,12 @@ def train(start: str, plan: AwarePlan, side: str, folder: str) -> dict[str, Any]
     held_out, sparsity = [], 0.0
     if side != AS_PUBLISHED:
         window = tfzip.PruningWindow(end=WINDOW * plan.epochs)
-        pruning = [] if side == PLAIN else [tfzip.PruningCallback(SPARSITY, window=window)]
-        held_out = plan.fit(keras, model, pruning)["val_accuracy"]
+        pruning = [] if side == PLAIN else [tfzip.PruningCallback(SPARSITY, scope="global", window=window)]
+        fitted = model
+        if side == TAUGHT:
+            teacher = keras.models.load_model(start, compile=False)
+            fitted = tfzip.Distiller(teacher, model, "kd", from_logits=False)
+        held_out = plan.fit(keras, fitted, pruning)["val_accuracy"]
         sparsity = pruning[0].summary().sparsity if pruning else 0.0
     files = {}
     for kind, options in FILES.items():

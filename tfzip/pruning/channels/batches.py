@@ -67,7 +67,7 @@ def _cut(data: Any, most: int) -> Iterator[Any]:
     if isinstance(data, tuple) and len(data) > 1 and data[1] is None:
         data = data[:1]
     for one in keras.tree.flatten(data):
-        if not np.shape(getattr(one, "shape", ())):
+        if not len(getattr(one, "shape", ())):
             raise DataError(
                 "Data for choosing channels are arrays with a row for each sample. Received:"
                 f" {type(one).__name__}."
