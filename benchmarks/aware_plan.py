@@ -45,24 +45,37 @@ class AwarePlan:
         return self.images // self.batch_size
 
     def batches(self) -> Iterator[Rows]:
-        """Yields the batches of all epochs; an epoch's depend on the seed and its number alone."""
-        x, y = self._stored("train", slice(0, self.images))
+        """Yields the batches of all epochs."""
         for epoch in range(self.epochs):
-            rng = np.random.default_rng([self.seed, epoch])
-            order = rng.permutation(len(y))[: self.steps * self.batch_size]
-            for chosen in np.split(order, self.steps):
-                yield self._scaled(augmented(x[chosen], rng)), y[chosen]
+            yield from self.epoch(epoch)
+
+    def epoch(self, number: int) -> Iterator[Rows]:
+        """Yields the batches of an epoch, which depend on the seed and its number alone."""
+        x, y = self._stored("train", slice(0, self.images))
+        rng = np.random.default_rng([self.seed, number])
+        order = rng.permutation(len(y))[: self.steps * self.batch_size]
+        for chosen in np.split(order, self.steps):
+            yield self._scaled(augmented(x[chosen], rng)), y[chosen]
 
     def compile(self, keras: Any, model: Any) -> None:
         """Compiles a model of either Keras, given as the module."""
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, self.steps * self.epochs)
         model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
 
-    def fit(self, keras: Any, model: Any, callbacks: Sequence[Any] = ()) -> dict[str, list[float]]:
-        """Trains a model of either Keras and returns its history, held-out rows included."""
+    def fit(
+        self, keras: Any, model: Any, callbacks: Sequence[Any] = (), batches: Any = None
+    ) -> dict[str, list[float]]:
+        """Trains a model of either Keras and returns its history, held-out rows included.
+
+        Args:
+            keras: The module.
+            model: What is trained.
+            callbacks: Of Keras.
+            batches: The same batches with more to them. Defaults to them alone.
+        """
         self.compile(keras, model)
         fitted = model.fit(
-            self.batches(),
+            self.batches() if batches is None else batches,
             steps_per_epoch=self.steps,
             epochs=self.epochs,
             validation_data=self.held_out(),

@@ -154,8 +154,8 @@ def cloned(
     except Exception as error:  # the user's own `from_config` may raise anything
         raise ModelError(
             f"Layer {path!r} ({type(layer).__name__}) cannot be made again from its config."
-            f" Received: {cause_of(error).rstrip('. ')}. Classes and functions of your own need get_config() and"
-            " @keras.saving.register_keras_serializable()."
+            f" Received: {cause_of(error).rstrip('. ')}. Classes and functions of your own need get_config()"
+            " and @keras.saving.register_keras_serializable()."
         ) from error
 
 
