@@ -1,10 +1,20 @@
 """Energy from meters: which one, what a window says, what is refused."""
 
+import base64
 import subprocess
 
 import pytest
 
-from tfzip.bench.energy import Meter, Reading, choose_meter, energy_report, reading, sampling_script
+from tfzip.bench.energy import (
+    METERS,
+    Meter,
+    Reading,
+    choose_meter,
+    energy_report,
+    reading,
+    sampling_script,
+)
+from tfzip.bench.perfetto import rails_of
 from tfzip.errors import DeviceError
 
 RAPL = "counter intel-rapl:0 /sys/energy 1000000"
@@ -69,6 +79,69 @@ def test_rails_are_added_up():
         (2.0, "t=2 CH0(T=2)[BIG], 4000 CH1(T=2)[LITTLE], 700"),
     ]
     assert reading(meter, samples).joules == pytest.approx(3.2e-3)
+
+
+def varint(value):
+    found = []
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def trace(*readings):
+    """Returns a trace, of readings (milliseconds, microjoules by rail), among what traces hold besides."""
+    packets = [field(1, field(8, 123456789) + varint(59 << 3 | 5) + b"abcd")]  # a clock, four fixed bytes
+    for clock, rails in readings:
+        energies = [
+            field(2, field(1, index) + field(2, clock) + field(3, energy))
+            for index, energy in enumerate(rails)
+        ]
+        names = [field(1, field(1, index) + field(2, b"RAIL")) for index in range(len(rails))]
+        packets.append(field(1, field(8, 1) + field(40, b"".join([*names, *energies]))))
+    return base64.b64encode(b"".join(packets)).decode()
+
+
+def test_rails_in_traces_are_added_up_by_their_own_clock():
+    assert rails_of(trace((1000, (5, 700)), (1250, (9, 1_000_000)))) == (1.25, 1_000_009.0)
+    meter = choose_meter(f"perfetto power-rails {trace((10, (1,)))}\n{PLUGGED}")
+    assert (meter.kind, meter.values) == ("perfetto", 1)
+    window = [
+        (0.1, trace((1000, (1_000, 2_000)))),
+        (0.9, "broken"),
+        (9.7, trace((11_000, (4_001_000, 6_000)))),
+    ]
+    found = reading(meter, window)
+    assert (found.joules, found.seconds, found.updates) == (pytest.approx(4.004), 10.0, 1)
+    with pytest.raises(DeviceError, match="gave 1 traces"):
+        reading(meter, window[:2])
+
+
+@pytest.mark.parametrize("line", ["", "no base64", trace(), trace((1, (3,)))[:-8]])
+def test_traces_without_rails_are_no_meter(line):
+    assert rails_of(line) is None
+    with pytest.raises(DeviceError, match="is charging"):
+        choose_meter(f"perfetto power-rails {line}\n{PLUGGED}")
+
+
+def test_a_tracer_is_found_and_asked_by_the_shell(tmp_path):
+    (tmp_path / "trace").write_bytes(base64.b64decode(trace((500, (7, 8)))))
+    fake = f"perfetto() {{ cat > {tmp_path}/config; cat {tmp_path}/trace; }}; "
+
+    def said(script):
+        return subprocess.run(["sh", "-c", fake + script], capture_output=True, text=True, check=True).stdout
+
+    lines = [line for line in said(METERS).splitlines() if line.startswith("perfetto")]
+    assert choose_meter("\n".join(lines)) == Meter("perfetto", "power-rails", ())
+    assert "collect_power_rails: true" in (tmp_path / "config").read_text()
+    once = sampling_script(Meter("perfetto", "power-rails", ()), 0.1).replace("sleep 0.1", "exit")
+    assert rails_of(said(once).split()[1]) == (0.5, 15.0)
 
 
 def test_what_android_computes_is_modelled():

@@ -173,9 +173,7 @@ def test_a_layer_that_cannot_be_made_again_is_named():
 
     x = keras.Input((4,), name="x")
     model = keras.Model(x, Inner(Odd(lambda t: t, name="odd"), name="inner")(x))
-    with pytest.raises(
-        ModelError, match=r"Layer 'inner/odd' \(Odd\) cannot be made again.*need get_config"
-    ):
+    with pytest.raises(ModelError, match=r"Layer 'inner/odd' \(Odd\) cannot be made again.*need get_config"):
         rebuild(model)
     inputs = inputs_for(model)
     assert_same(model(inputs), rebuild(model, share_weights=True)(inputs))

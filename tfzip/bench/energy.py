@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tfzip.bench.perfetto import TRACE, rails_of
 from tfzip.bench.statistics import student_quantile
 from tfzip.errors import DeviceError
 
@@ -25,10 +26,12 @@ class Meter:
     """Something that tells power or energy.
 
     Attributes:
-        kind: `"counter"` (energy that only grows), `"rails"` (the same by rail), `"battery"` (current and
-            voltage), or `"drain"` (what Android computes from its model of the phone).
+        kind: `"counter"` (energy that only grows), `"rails"` (the same by rail), `"perfetto"` (the same where
+            Android hands it to its tracer alone), `"battery"` (current and voltage), or `"drain"` (what
+            Android computes from its model of the phone).
         name: What it measures, such as `"intel-rapl:0"` or `"battery"`.
-        paths: Files that hold it: the energy in microjoules, or current and voltage; none for `"drain"`.
+        paths: Files that hold it: the energy in microjoules, or current and voltage; none where a command is
+            asked.
         wrap_uj: Where a counter begins anew, in microjoules; 0 for never.
     """
 
@@ -40,7 +43,7 @@ class Meter:
     @property
     def values(self) -> int:
         """How many values a reading has at least."""
-        return len(self.paths) or 2
+        return len(self.paths) or (2 if self.kind == "drain" else 1)
 
 
 @dataclass(frozen=True)
@@ -101,16 +104,17 @@ class EnergyReport:
         )
 
 
-METERS = """
+METERS = f"""
 for d in /sys/class/powercap/intel-rapl:[0-9]; do
- [ -r $d/energy_uj ] && echo "counter ${d##*/} $d/energy_uj $(cat $d/max_energy_range_uj)"
+ [ -r $d/energy_uj ] && echo "counter ${{d##*/}} $d/energy_uj $(cat $d/max_energy_range_uj)"
 done
 for d in /sys/bus/iio/devices/iio:device*; do
- [ -r $d/energy_value ] && echo "rails ${d##*/} $d/energy_value"
+ [ -r $d/energy_value ] && echo "rails ${{d##*/}} $d/energy_value"
 done
+command -v perfetto >/dev/null 2>&1 && echo "perfetto power-rails $({TRACE})"
 for d in /sys/class/power_supply/*; do
  if [ -r $d/current_now ] && [ -r $d/voltage_now ]; then
-  echo "battery ${d##*/} $d/current_now $d/voltage_now $(cat $d/status 2>/dev/null)"; fi
+  echo "battery ${{d##*/}} $d/current_now $d/voltage_now $(cat $d/status 2>/dev/null)"; fi
 done
 if command -v dumpsys >/dev/null 2>&1; then
  if dumpsys battery | grep -q 'powered: true'; then echo "drain batterystats Charging"
@@ -137,6 +141,8 @@ def choose_meter(listing: str) -> Meter:
             return Meter("counter", words[1], (words[2],), float(words[3]))
         if len(words) == 3 and words[0] == "rails":
             return Meter("rails", words[1], (words[2],))
+        if len(words) == 3 and words[0] == "perfetto" and rails_of(words[2]):
+            return Meter("perfetto", words[1], ())
         if len(words) >= 4 and words[0] == "battery":
             state = words[4] if len(words) > 4 else "Unknown"
             if state in ("Discharging", "Unknown"):
@@ -159,6 +165,8 @@ def sampling_script(meter: Meter, interval_s: float) -> str:
     reads = ""
     if meter.kind == "drain":
         interval_s, values = _DRAIN_INTERVAL_S, _DRAIN
+    elif meter.kind == "perfetto":
+        values = f"$({TRACE})"
     elif meter.kind == "rails":  # a line for each
         values = " ".join(f"$(cat {path} | tr '\\n' ' ')" for path in meter.paths)
     else:  # a single number, which the shell reads by itself, without a process that draws power
@@ -192,6 +200,8 @@ def reading(meter: Meter, samples: Sequence[tuple[float, str]]) -> Reading:
         raise DeviceError(
             f"Android's account of the battery did not change in {seconds:.0f} s. Measure longer."
         )
+    if meter.kind == "perfetto":
+        return _traced(meter, [text for _, text in samples])
     energies = [_microjoules(meter, text) for _, text in samples]
     grown = sum(_grown(meter, before, after) for before, after in pairwise(energies))
     return Reading(1e-6 * grown, seconds, updates)
@@ -230,6 +240,15 @@ def energy_report(
         statistics.mean(idle.watts for idle, _, _ in windows),
         statistics.mean(load.watts for _, load, _ in windows),
     )
+
+
+def _traced(meter: Meter, lines: Sequence[str]) -> Reading:
+    """Returns the energy between the last readings of the first trace and of the last, by their clock."""
+    found = [rails for line in lines if (rails := rails_of(line)) is not None]
+    if len(found) < 2 or found[-1][0] <= found[0][0]:
+        raise DeviceError(f"Meter {meter.name!r} gave {len(found)} traces in the window. Measure longer.")
+    updates = sum(before != after for (_, before), (_, after) in pairwise(found))
+    return Reading(1e-6 * (found[-1][1] - found[0][1]), found[-1][0] - found[0][0], updates)
 
 
 def _battery_joules(samples: Sequence[tuple[float, str]]) -> float:
