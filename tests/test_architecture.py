@@ -32,7 +32,7 @@ LEVELS = [
         "fit_step",
         "fingerprint",
     },
-    {"errors", "files", "units", "tables", "version"},
+    {"errors", "files", "units", "tables", "version", "given"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 DOORS = {
@@ -41,6 +41,7 @@ DOORS = {
     "tf_keras": {"legacy"},
     "zstandard": {"packing/zstd.py"},
     "matplotlib": {"picture.py"},
+    "optuna": {"nas/study.py"},
     "tensorflow_model_optimization": {"legacy"},
 }
 MAX_LINES = 320

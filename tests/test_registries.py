@@ -10,6 +10,7 @@ import pytest
 from tfzip.bench.devices import devices
 from tfzip.distillation.losses import distillation_losses
 from tfzip.errors import OptionError, UnknownNameError
+from tfzip.nas.strategies import strategies
 from tfzip.pruning.criteria import WeightCriterion, criteria
 from tfzip.pruning.patterns import patterns
 from tfzip.pruning.schedules import schedules
@@ -31,6 +32,7 @@ REGISTRIES: list[Registry] = [
     runtimes,
     schedules,
     steps,
+    strategies,
 ]
 REQUIRED = {"dataset": "digits", "epochs": 1, "function": "package.module:load", "path": "data"}
 ENTRIES = [(registry, name) for registry in REGISTRIES for name in registry]

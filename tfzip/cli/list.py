@@ -20,6 +20,7 @@ _REGISTRIES = {
     "runtimes": "tfzip.runtime.runtimes",
     "schedules": "tfzip.pruning.schedules",
     "steps": "tfzip.recipe.steps",
+    "strategies": "tfzip.nas.strategies",
 }
 KINDS = sorted([*_REGISTRIES, "schemes"])
 
@@ -31,7 +32,7 @@ def command(kind: str | None, as_json: bool) -> None:
     """List the names of KIND, or of all kinds.
 
     Kinds: augmentations, criteria, datasets, devices, distillation_losses, observers, patterns, runtimes,
-    schedules, schemes, steps.
+    schedules, schemes, steps, strategies.
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)
