@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfzip
 from tests.nas.worker import SPACE, value
@@ -23,7 +24,52 @@ def found(strategy="evolution", **options):
     return tfzip.search(SPACE, value, strategy=strategy, storage=":memory:", **{"trials": 60, **options})
 
 
-@pytest.mark.parametrize("strategy", list(strategies))
+BY_SAMPLES = [name for name in strategies if name != "gradient"]
+
+
+class Additive:
+    """An objective that is a sum over choices, so that what is expected of shares is exact."""
+
+    def __call__(self, choices):
+        return value(choices)
+
+    def expected(self, shares):
+        options = tf.range(10, dtype=tf.float32)
+        apart = tf.add_n([tf.tensordot(one, tf.square(options - 6.0), 1) for one in shares.values()])
+        return {
+            "accuracy": -apart,
+            "cost": tf.add_n([tf.tensordot(one, options, 1) for one in shares.values()]),
+        }
+
+
+@pytest.mark.parametrize(("cap", "best"), [(None, -1.0), (22.0, -4.0), (17.0, -15.0)])
+def test_gradients_come_to_the_best_within_the_cap_and_never_above(cap, best):
+    calls = []
+
+    class Watched(Additive):
+        def __call__(self, choices):
+            calls.append(choices)
+            return super().__call__(choices)
+
+    constraints = {} if cap is None else {"cost": cap}
+    options = {"strategy": "gradient", "trials": 5, "storage": ":memory:", "constraints": constraints}
+    result = tfzip.search(SPACE, Watched(), **options)
+    assert result.best.metrics["accuracy"] >= best
+    assert len(calls) == 5
+    assert all(cap is None or sum(choices.values()) <= cap for choices in calls)
+    again = tfzip.search(SPACE, Additive(), **options)
+    assert [trial.choices for trial in again.trials] == calls
+
+
+def test_gradients_need_an_objective_that_is_known_in_between():
+    with pytest.raises(OptionError, match="method expected"):
+        found("gradient")
+    space = tfzip.Space({"a": tfzip.Choice([1, 2]), "b": tfzip.Choice([1, 2], only_if={"a": 1})})
+    with pytest.raises(OptionError, match="always exist"):
+        tfzip.search(space, Additive(), strategy="gradient", storage=":memory:")
+
+
+@pytest.mark.parametrize("strategy", BY_SAMPLES)
 def test_every_strategy_keeps_the_constraints_and_is_repeatable(strategy):
     first, second = (found(strategy, constraints=CAP, seed=3) for _ in range(2))
     assert first.best.metrics["cost"] <= 22
@@ -60,7 +106,7 @@ def test_conditional_choices_exist_where_they_may():
     space = tfzip.Space(
         {"kind": tfzip.Choice(["a", "b"]), "size": tfzip.IntRange(1, 9, only_if={"kind": "b"})}
     )
-    for name in strategies:
+    for name in BY_SAMPLES:
         result = tfzip.search(
             space, lambda c: {"accuracy": c.get("size", 0)}, strategy=name, trials=40, storage=":memory:"
         )

@@ -82,6 +82,7 @@ def search(
     chosen: Strategy = strategies.get(strategy)
     if len(goal.maximize) > 1 and isinstance(chosen, EvolutionStrategy):
         chosen = Nsga2Strategy(chosen.population)
+    chosen = chosen.prepared(space, objective, goal, seed)
     study = Study(storage, space, goal)
     began = time.monotonic()
     while True:

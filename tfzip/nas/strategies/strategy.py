@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,10 @@ class Strategy(ABC):
     """
 
     engine: ClassVar[str] = ""
+
+    def prepared(self, space: Space, objective: Any, goal: Goal, seed: int) -> "Strategy":  # noqa: ARG002
+        """Returns the strategy that a search goes by, which may look at the objective before it begins."""
+        return self
 
     @abstractmethod
     def propose(self, space: Space, history: History, goal: Goal, rng: np.random.Generator) -> Choices:
