@@ -111,13 +111,14 @@ def _of(rows: list[dict[str, Any]], network: str, ratio: float) -> list[dict[str
 
 
 def _best(rows: list[dict[str, Any]]) -> list[Kind]:
-    """Returns the criteria that have rows, by their mean on held-out rows, best first."""
-    held_out = {kind: [row["held_out"][-1] for row in rows if row["kind"] == kind.name] for kind in CRITERIA}
-    return sorted(
-        (kind for kind, found in held_out.items() if found),
-        key=lambda kind: statistics.mean(held_out[kind]),
-        reverse=True,
-    )
+    """Returns the criteria that have rows, by their mean on held-out rows over common seeds, best first."""
+    held_out = {
+        kind: {row["plan"]["seed"]: row["held_out"][-1] for row in rows if row["kind"] == kind.name}
+        for kind in CRITERIA
+    }
+    known = {kind: found for kind, found in held_out.items() if found}
+    common = set.intersection(*(set(found) for found in known.values())) if known else set()
+    return sorted(known, key=lambda kind: statistics.mean(known[kind][seed] for seed in common), reverse=True)
 
 
 def _made(parts: Parts, base: str, kind: Kind, ratio: float, plan: NarrowPlan) -> None:
