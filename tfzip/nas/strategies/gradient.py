@@ -130,6 +130,7 @@ class GradientStrategy(Strategy):
         """Yields samples within the caps, likeliest first."""
         import tensorflow as tf
 
+        price_of = tf.function(objective.expected)
         found = 0
         for number, places in enumerate(_likeliest(list(shares.values()))):
             if found == _MOST_CANDIDATES or (number == _LOOKED_AT and found):
@@ -137,7 +138,7 @@ class GradientStrategy(Strategy):
             alone = {
                 name: tf.one_hot(place, len(shares[name])) for name, place in zip(shares, places, strict=True)
             }
-            expected = objective.expected(alone) if goal.constraints else {}
+            expected = price_of(alone) if goal.constraints else {}
             if all(float(expected[name]) <= cap for name, cap in goal.constraints.items()):
                 found += 1
                 yield {

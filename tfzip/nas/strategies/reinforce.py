@@ -13,6 +13,7 @@ from tfzip.nas.trial import Goal, History, Trial, identity, tried
 _TRIES = 20
 _LEAST_SPREAD = 1e-6
 _FORGETTING = 0.9
+_BELOW = 0.5  # spreads below the mean that a broken constraint earns
 
 
 class _Policy:
@@ -20,8 +21,14 @@ class _Policy:
 
     def __init__(self, space: Space) -> None:
         self.logits = {name: np.zeros(len(one.options)) for name, one in space.parameters.items()}
-        self.worst = self.mean = self.square = 0.0
+        self.mean = self.square = 0.0
         self.count = 0
+        self.values: list[tuple[float, ...]] = []
+
+    @property
+    def spread(self) -> float:
+        """Running standard deviation of rewards."""
+        return float(max(self.square - self.mean**2, _LEAST_SPREAD) ** 0.5)
 
 
 @strategies.register
@@ -31,8 +38,9 @@ class ReinforceStrategy(Strategy):
 
     Williams 1992, equation 11, with a running baseline, rewards in units of their running spread, and an
     entropy bonus (Zoph and Le, ICLR 2017; Bender et al., CVPR 2020, "TuNAS"). A sample that breaks a
-    constraint gets the worst reward so far less its share above the cap, whatever else it is worth, so that
-    the constraint is hard.
+    constraint earns less than the mean, whatever else it is worth, so that the constraint is hard. Of several
+    metrics, the reward falls with the number of samples that are better in
+    all of them.
 
     Args:
         rate: Step of the logits. Defaults to 0.3.
@@ -73,8 +81,7 @@ class ReinforceStrategy(Strategy):
         keep = min(_FORGETTING, 1.0 - 1.0 / policy.count)
         policy.mean = keep * policy.mean + (1 - keep) * reward
         policy.square = keep * policy.square + (1 - keep) * reward**2
-        spread = max(policy.square - policy.mean**2, _LEAST_SPREAD) ** 0.5
-        advantage = float(np.clip((reward - policy.mean) / spread, -3.0, 3.0))
+        advantage = float(np.clip((reward - policy.mean) / policy.spread, -3.0, 3.0))
         for name, option in trial.choices.items():
             logits = policy.logits[name]
             shares = _softmax(logits)
@@ -86,12 +93,20 @@ class ReinforceStrategy(Strategy):
             policy.logits[name] = logits + self.rate * gradient
 
     def _reward(self, goal: Goal, policy: _Policy, trial: Trial) -> float:
-        violation = goal.violation(trial)
-        if violation == 0:
-            value = float(np.mean(goal.values(trial)))
-            policy.worst = value if not policy.count else min(policy.worst, value)
-            return value
-        return policy.worst - min(violation, 1.0) * (abs(policy.worst) * 0.01 + _LEAST_SPREAD)
+        if goal.violation(trial) == 0:
+            return self._value(goal, policy, trial)
+        return policy.mean - _BELOW * policy.spread
+
+    @staticmethod
+    def _value(goal: Goal, policy: _Policy, trial: Trial) -> float:
+        """Returns the metric; of several, how few of the samples so far are better in everything."""
+        values = goal.values(trial)
+        if len(values) == 1:
+            return values[0]
+        before = np.array(policy.values).reshape(-1, len(values))
+        policy.values.append(values)
+        at_least, more = before >= values, before > values
+        return -float(np.log1p(np.count_nonzero(at_least.all(1) & more.any(1))))
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
