@@ -1,14 +1,14 @@
 """LiteRT's own `benchmark_model`: its binary, its flags, and what it reports."""
 
 import re
-import struct
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfzip.artifact import sha256_of
+from tfzip.bench.protobuf import message
 from tfzip.errors import DeviceError, MissingDependencyError
 from tfzip.files import cache_folder, written_beside
 
@@ -102,9 +102,9 @@ def parse_result(content: bytes) -> VendorResult:
         DeviceError: It is damaged or lacks latencies.
     """
     try:
-        message = _message(content)
-        latency = {number: value / 1e3 for number, value in _message(message[2]).items()}
-        memory, other = _message(message.get(3, b"")), _message(message.get(4, b""))
+        result = message(content)
+        latency = {number: value / 1e3 for number, value in message(result[2]).items()}
+        memory, other = message(result.get(3, b"")), message(result.get(4, b""))
         return VendorResult(
             median_ms=latency.get(5) or latency[1],
             mean_ms=latency[1],
@@ -115,7 +115,7 @@ def parse_result(content: bytes) -> VendorResult:
             peak_bytes=int(memory.get(3, 0.0) * 1e6),
             runs=int(other.get(2, 0)),
         )
-    except (KeyError, TypeError, ValueError, IndexError, struct.error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DeviceError("benchmark_model left no result that can be read. Try another version.") from error
 
 
@@ -157,39 +157,3 @@ def flags(model: str, threads: int, runs: int, result: str, *, memory: bool = Fa
 
 def _kept(system: str) -> Path:
     return cache_folder("native") / f"benchmark_model-{system}"
-
-
-def _message(content: bytes) -> dict[int, Any]:
-    """Returns the last value of each field: whole numbers, floats, or bytes."""
-    return dict(_fields(content))
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
-    at, value = 0, None  # type: int, Any
-    while at < len(content):
-        tag, at = _varint(content, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(content, at)
-        elif kind == 1:
-            (value,), at = struct.unpack_from("<d", content, at), at + 8
-        elif kind == 2:
-            size, at = _varint(content, at)
-            if at + size > len(content):
-                raise ValueError("cut short")
-            value, at = content[at : at + size], at + size
-        elif kind == 5:
-            (value,), at = struct.unpack_from("<f", content, at), at + 4
-        else:
-            raise ValueError("no such kind")
-        yield number, value
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
