@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from tfzip.bench.protobuf import fields
+from tfzip.bench.protobuf import fields, message
 
 _PACKET, _POWER_RAILS, _ENERGY = 1, 40, 2  # numbers of fields in Trace, TracePacket and PowerRails
 _INDEX, _MILLISECONDS, _MICROJOULES = 1, 2, 3  # in PowerRails.EnergyData
@@ -26,11 +26,9 @@ def rails_of(line: str) -> tuple[float, float] | None:
         None where the trace is not whole or has no rails.
     """
     try:
-        packets = [packet for number, packet in fields(base64.b64decode(line, validate=True))]
         energies = [
-            dict(fields(energy))
-            for packet in packets
-            if isinstance(packet, bytes)
+            message(energy)
+            for packet in _all(base64.b64decode(line, validate=True), _PACKET)
             for rails in _all(packet, _POWER_RAILS)
             for energy in _all(rails, _ENERGY)
         ]
@@ -43,5 +41,5 @@ def rails_of(line: str) -> tuple[float, float] | None:
     return 1e-3 * clock, float(sum(int(one[_MICROJOULES]) for one in latest.values()))
 
 
-def _all(message: bytes, wanted: int) -> list[bytes]:
-    return [value for number, value in fields(message) if number == wanted and isinstance(value, bytes)]
+def _all(content: bytes, wanted: int) -> list[bytes]:
+    return [value for number, value in fields(content) if number == wanted and isinstance(value, bytes)]
