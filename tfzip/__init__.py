@@ -44,6 +44,8 @@ _HOME = {
     "Choice": "tfzip.nas.space",
     "IntRange": "tfzip.nas.space",
     "SearchResult": "tfzip.nas.result",
+    "CostPredictor": "tfzip.nas.predictor",
+    "fit_predictor": "tfzip.nas.predictor",
     "benchmark": "tfzip.bench",
     "compare": "tfzip.runtime.compare",
     "pack": "tfzip.packing",
