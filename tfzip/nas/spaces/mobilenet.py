@@ -32,8 +32,8 @@ def mobilenet(
         factors: For the widths, which are rounded to multiples of 8. Defaults to four around 1.
 
     Returns:
-        For each stage `depth`, `kernel` (3, 5, 7), `expansion` (2, 3, 4, 6), `width` and `excite`; `stem`, its
-        width, and `activation` for all.
+        For each stage `depth`, `kernel` (3, 5, 7), `expansion` (2, 3, 4, 6), `width` and `excite`; for all
+        `stem`, its width, and `activation`.
     """
     parameters: dict[str, Parameter] = {
         "stem": Choice([8, 16, 24]),
