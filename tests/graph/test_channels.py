@@ -347,6 +347,12 @@ def test_layers_that_channels_cannot_leave_are_named_at_the_input_too(layer, sha
         tfzip.remove_channels(model)
 
 
+def test_statistics_of_inputs_are_no_barrier():
+    x = image()
+    model = keras.Model(x, head(layers.Conv2D(4, 3)(layers.Normalization()(x))))
+    assert Channels(model).barriers == {}
+
+
 class Reshaping(keras.Model):
     """Reshapes by the batch size, as people write it."""
 

@@ -81,7 +81,7 @@ class ChannelTrace:
         edits: What changes in operations, see `key_of`.
         stops: Path, reason and positions of every call at which channels have to stay.
         returned: Positions of channels that the model returns.
-        closed: Reason by path of every call with weights of which no channels can go.
+        closed: Reason by path of every call with kernels of which no channels can go.
     """
 
     def __init__(self, graph: FlatGraph, rule_of: "Callable[[FlatNode], Rule]") -> None:
@@ -119,7 +119,7 @@ class ChannelTrace:
         self.axes |= dict(zip(node.outputs, results, strict=True))
 
     def _stopped(self, node: FlatNode, reason: str) -> Sequence[Axes]:
-        if node.is_layer and node.operation.weights:
+        if node.is_layer and any(len(weight.shape) > 1 for weight in node.operation.weights):
             self.closed[node.path] = reason
         for tensor in node.inputs:
             self.stop(node, self.axes[tensor], reason)
