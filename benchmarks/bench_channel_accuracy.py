@@ -200,7 +200,7 @@ def _bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 (4.0, SCRATCH, 4.0, 0.0),
             )
             for kind in best[ratio]
-            for one in (kind, taught(kind))
+            for one in (kind, *map(taught, CRITERIA))  # those that have rows
         ]
         for kind, ratio, other, other_ratio, least in pairs:
             ours, theirs = (
