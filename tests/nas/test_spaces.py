@@ -27,7 +27,9 @@ def test_samples_are_networks(name):
     assert len(sizes) > 2
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize(
+    "name", ["sequence", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet", "resnet"))]
+)
 def test_a_sample_trains_and_becomes_an_int8_file(name, tmp_path):
     networks, shape, outputs = READY[name]
     rng = np.random.default_rng(2)
