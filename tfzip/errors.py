@@ -82,9 +82,13 @@ class UnknownNameError(TfzipError, ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the message of an error in one line, without colours and without what Keras lists below it."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
-    return " ".join(text.split())
+    """Returns the message of an error in one line; see `bare`."""
+    return " ".join(bare(error).split())
+
+
+def bare(error: BaseException) -> str:
+    """Returns the message of an error without colours and without what Keras lists below it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -387,6 +387,14 @@ def test_parts_of_one_layer_have_names_of_their_own():
     assert [group.name for group in Channels(keras.Model(x, made)).groups] == ["wide", "wide#2"]
 
 
+def test_a_shared_layer_at_the_end_keeps_its_name():
+    x = keras.Input((8,))
+    end = layers.Dense(8, name="end")
+    flat = tfzip.rebuild(keras.Model(x, end(layers.Dense(8, name="inner")(end(x)))))
+    assert {layer.name for layer in flat.layers} >= {"end", "inner"}
+    assert flat.output_names == ["end"]
+
+
 def test_outputs_keep_their_names():
     def net(name):
         x = keras.Input((6,))

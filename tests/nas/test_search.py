@@ -214,8 +214,14 @@ def test_results_are_saved_and_read(tmp_path):
     assert len(lines) == 61
     assert sum(int(line.split(",")[-2]) for line in lines[1:]) == len(result.front)
     assert result.save(tmp_path / "r.svg").read_text().startswith("<?xml")
+    assert "60 trials, 0 of them not built" in str(result)
     with pytest.raises(OptionError, match="ends in"):
         result.save(tmp_path / "r.bmp")
+    for name in ("r.json", "r.csv", "r.svg"):
+        with pytest.raises(OptionError, match="folder"):
+            result.save(tmp_path / "nowhere" / name)
+    with pytest.raises(OptionError, match="no result of a search"):
+        tfzip.SearchResult.from_json("{}")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +242,11 @@ def test_bad_options_are_one_line(options, message):
     with pytest.raises((OptionError, tfzip.TfzipError), match=message) as caught:
         tfzip.search(SPACE, value, **{"storage": ":memory:", **options})
     assert "\n" not in str(caught.value)
+
+
+def test_metrics_are_numbers():
+    with pytest.raises(OptionError, match="a number for each metric"):
+        tfzip.search(SPACE, lambda choices: {"accuracy": "high"}, storage=":memory:")
 
 
 def test_a_fold_goes_on_where_it_was():

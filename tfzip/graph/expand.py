@@ -5,7 +5,6 @@ Keras calls `layer.symbolic_call` when an argument is symbolic. While a model is
 note the arguments that Keras fills in by itself (masks, `training`).
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfzip.errors import bare
 from tfzip.graph.keras_nodes import (
     CallRecord,
     all_layers,
@@ -275,9 +275,7 @@ def _reason_not_to_expand(layer: keras.Layer) -> str | None:
 
 def cause_of(error: Exception) -> str:
     """Returns what went wrong in one line, without the frame that Keras draws around it."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    text = re.split(r"Arguments received by", text)[0]
-    text = re.split(r"Exception encountered: ", text)[-1]  # behind what Keras was given
+    text = bare(error).split("Exception encountered: ")[-1]  # behind what Keras was given
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     framing = ("Exception encountered when calling", "Could not automatically infer")
     kept = [line for line in lines if not line.startswith(framing)]

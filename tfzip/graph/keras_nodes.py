@@ -218,8 +218,7 @@ def left_as_it_was(model: keras.Model) -> Iterator[None]:
 @contextmanager
 def batch_left_open() -> Iterator[None]:
     """Lets a reshape to `ops.shape(x)[0]`, which is None of a symbolic tensor, leave the batch open."""
-    probe = producer(keras.ops.reshape(keras.KerasTensor((None, 1)), (-1, 1)))
-    kind = type(probe.operation) if probe else keras.Operation
+    kind = type(keras.ops.reshape(keras.KerasTensor((None, 1)), (-1, 1))._keras_history.operation)
     own = kind.compute_output_spec
 
     def compute(self: Any, x: keras.KerasTensor) -> Any:

@@ -60,8 +60,8 @@ class Rebuild:
         self.share_weights = share_weights
         self.values: dict[int, keras.KerasTensor] = {}
         self.layers: dict[int, tuple[keras.Layer, keras.Layer]] = {}
-        self.names: set[str] = set()
-        self.last = {id(node): name for node, name in _last_nodes(graph)}
+        self.ends = {self.key(node): name for node, name in _ends(graph)}
+        self.names = set(self.ends.values())
 
     def run(self) -> keras.Model:
         """Returns the model."""
@@ -110,11 +110,8 @@ class Rebuild:
         return self.values[ref.id]
 
     def _name(self, node: FlatNode) -> str:
-        name = self.last.get(id(node))
-        if name is None or name in self.names:
-            name = unique_name(node.path.replace("/", "_"), self.names | set(self.last.values()))
-        self.names.add(name)
-        return name
+        name = self.ends.pop(self.key(node), None)
+        return name or unique_name(node.path.replace("/", "_"), self.names)
 
     def _layer(self, node: FlatNode) -> keras.Layer:
         key = self.key(node)
@@ -127,7 +124,7 @@ class Rebuild:
         return id(node.operation)
 
 
-def _last_nodes(graph: FlatGraph) -> Iterator[tuple[FlatNode, str]]:
+def _ends(graph: FlatGraph) -> Iterator[tuple[FlatNode, str]]:
     """Yields the calls that make outputs, each with the name of its output."""
     maker = {tensor: node for node in graph.nodes for tensor in node.outputs}
     for tensor, name in zip(graph.output_ids(), graph.output_names, strict=False):

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tfzip.errors import OptionError
-from tfzip.files import written_beside
+from tfzip.files import check_target, written_beside
 from tfzip.nas.trial import Goal, Trial
 from tfzip.picture import drawn
+from tfzip.scan_file import ScanFile
 from tfzip.tables import table
 
 _INCHES = (7.0, 5.0)
@@ -20,7 +21,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class SearchResult(ScanFile):
     """The outcome of a search.
 
     Attributes:
@@ -32,6 +33,8 @@ class SearchResult:
     maximize: tuple[str, ...]
     constraints: Mapping[str, float]
     trials: tuple[Trial, ...]
+    kind = "result of a search"
+    row = Trial
 
     @property
     def goal(self) -> Goal:
@@ -96,10 +99,10 @@ class SearchResult:
         """
         try:
             fields = json.loads(text)
-            trials = tuple(Trial(**trial) for trial in fields["trials"])
+            trials = tuple(cls.row(**trial) for trial in fields["trials"])
             return cls(tuple(fields["maximize"]), dict(fields["constraints"]), trials)
         except (ValueError, KeyError, TypeError) as error:
-            raise OptionError(f"This is no result of a search: {error}.") from error
+            raise OptionError(f"This is no {cls.kind}: {error}.") from error
 
     def to_csv(self) -> str:
         """Returns a line for each trial: its number, choices, metrics, and whether it is on the front."""
@@ -128,13 +131,14 @@ class SearchResult:
             OptionError: The ending names none of these.
             MissingDependencyError: A picture needs Matplotlib: `pip install "tfzip[plot]"`.
         """
-        target = Path(path)
-        if target.suffix not in (".json", ".csv"):
-            return drawn(target, _INCHES, self._draw)
+        suffix = Path(path).suffix
+        if suffix == ".json":
+            return super().save(path)
+        if suffix != ".csv":
+            return drawn(Path(path), _INCHES, self._draw)
+        target = check_target(path)
         with written_beside(target) as partial:
-            partial.write_text(
-                self.to_json() if target.suffix == ".json" else self.to_csv(), encoding="utf-8"
-            )
+            partial.write_text(self.to_csv(), encoding="utf-8")
         return target
 
     def _draw(self, axes: Any) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tfzip.errors import OptionError
+from tfzip.errors import OptionError, one_line
 from tfzip.given import is_number, is_whole
 from tfzip.nas.result import SearchResult
 from tfzip.nas.space import Choices, Space
 from tfzip.nas.strategies import EvolutionStrategy, Nsga2Strategy, Strategy, strategies
-from tfzip.nas.study import MEMORY, Study
+from tfzip.nas.study import Study
 from tfzip.nas.trial import Goal
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Progress = Callable[[str], None]
 
 _HOPELESS = 10  # trials of which none could be built
 _POLL_S = 0.5
+_MOST_CHARACTERS = 300  # of a reason
 _BEAT_S = 30.0
 
 
@@ -91,7 +92,7 @@ def search(
         if unbegun <= 0 and not running:
             break
         if unbegun <= 0:  # others are at work
-            time.sleep(_POLL_S if os.fspath(storage) != MEMORY else 0.0)
+            time.sleep(_POLL_S)
             continue
         _one(study, objective, chosen, goal, trials, seed)
         if progress is not None:
@@ -123,10 +124,13 @@ def _measured(objective: Objective, choices: Choices, goal: Goal) -> tuple[dict[
     try:
         found = objective(dict(choices))
     except Exception as error:  # noqa: BLE001 - a builder may raise anything
-        return {}, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return {}, f"{type(error).__name__}: {one_line(error)[:_MOST_CHARACTERS]}"
     if not isinstance(found, Mapping):
         raise OptionError(f"The objective returns metrics by name. Received: {type(found).__name__}.")
-    metrics = {str(name): float(value) for name, value in found.items()}
+    try:
+        metrics = {str(name): float(value) for name, value in found.items()}
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"The objective returns a number for each metric: {one_line(error)}.") from error
     for name in (*(one.removeprefix("-") for one in goal.maximize), *goal.constraints):
         if name not in metrics:
             raise OptionError(

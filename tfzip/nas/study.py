@@ -215,7 +215,7 @@ class Study:
                 raise MissingDependencyError(
                     f"The storage {_shown(self._where)} needs a driver that is not installed: {error}."
                 ) from error
-            except Exception as error:
+            except Exception as error:  # each driver of a database has classes of its own
                 if not _is_gone(error):
                     raise
                 if wait is None:
