@@ -80,7 +80,7 @@ class SearchResult(ScanFile):
             for trial in self.front[:_SHOWN]
         ]
         failed = sum(bool(trial.reason) for trial in self.trials)
-        title = f"{len(self.trials)} trials, {failed} of them not built; best first"
+        title = f"{len(self.trials)} trials, {failed} of them not built; the best {len(rows)} of {len(self.front)} on the front"
         return table(
             (">trial", *(f">{name}" for name in names), "choices"), rows, folding=("choices",), title=title
         )
@@ -155,7 +155,7 @@ class SearchResult(ScanFile):
         front = sorted(self.front, key=across)
         axes.plot([across(t) for t in front], [t.metrics[first] for t in front], "o-", label="front")
         if others and others[0] in self.constraints:
-            axes.axvline(self.constraints[others[0]], linestyle="--", label="constraint")
+            axes.axvline(self.constraints[others[0]], linestyle="--", color="gray", label="constraint")
         axes.set_xlabel(others[0] if others else "trial")
         axes.set_ylabel(first)
         axes.legend(fontsize="small")
