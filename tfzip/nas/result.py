@@ -80,7 +80,8 @@ class SearchResult(ScanFile):
             for trial in self.front[:_SHOWN]
         ]
         failed = sum(bool(trial.reason) for trial in self.trials)
-        title = f"{len(self.trials)} trials, {failed} of them not built; the best {len(rows)} of {len(self.front)} on the front"
+        shown = f"the best {len(rows)} of {len(self.front)} on the front"
+        title = f"{len(self.trials)} trials, {failed} of them not built; {shown}"
         return table(
             (">trial", *(f">{name}" for name in names), "choices"), rows, folding=("choices",), title=title
         )
