@@ -41,7 +41,7 @@ def files(name: str, folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]
     """Yields the name of each variant, its file, and further fields of the device."""
     model, images = network(name)
     half = tfzip.remove_channels(model, 0.5, criterion="l1", target="macs", scope="global")
-    sparse = tfzip.prepare_for_sparse(_with_zeros(model)).model
+    sparse = tfzip.prepare_for_sparse(_with_zeros(model))
     variants: list[tuple[str, keras.Model, dict[str, Any]]] = [
         ("float32", model, {}),
         ("float16", model, {"scheme": "float16"}),

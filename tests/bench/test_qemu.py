@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from tfzip.bench.native.instructions import parse_counts
 from tfzip.bench.native.toolchain import counter
 from tfzip.bench.plan import Workload
 from tfzip.errors import DeviceError, FileFormatError, MissingDependencyError, OptionError, UnknownNameError
+from tfzip.runtime.runtimes.probe import rounds_outside
 
 pytestmark = needs_qemu
 
@@ -109,6 +111,21 @@ def test_int8_outputs_are_those_of_the_host_to_the_last_bit(counted):
     floats, integers = counted.instructions
     assert integers.agreement.identical
     assert floats.agreement.largest < 1e-5
+
+
+def test_four_bit_convolutions_may_be_as_far_off_as_the_kernels_of_this_machine(arm_library, int8, tmp_path):  # noqa: F811
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((12, 12, 8))
+    for _ in range(6):
+        x = keras.layers.Conv2D(32, 3, activation="relu")(x) if x.shape[1] > 2 else x
+    x = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x))
+    path = tmp_path / "narrow.tflite"
+    images = np.random.default_rng(0).normal(size=(16, 12, 12, 8)).astype("float32")
+    tfzip.export(keras.Model(inputs, x * 100.0), path, scheme="w4a8", calibration=images)
+    assert rounds_outside(str(path))
+    assert not rounds_outside(str(int8))
+    (one,) = tfzip.benchmark(path, device="qemu:cortex-a76", data=images).instructions
+    assert one.agreement.largest > 1
 
 
 def test_a_report_of_counts_has_no_latency_and_follows_the_schema(counted):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from tfzip.errors import FileFormatError, one_line
 from tfzip.runtime.session import SessionOp, first_installed, open_session
+from tfzip.tflite import read
+from tfzip.tflite.file_graph import Operator, Subgraph
 
 DELEGATE = "DELEGATE"
 
@@ -20,6 +22,30 @@ def delegated_ops(path: str) -> tuple[int, ...]:
     """
     listed = open_session(path).ops()
     return in_partitions(listed)
+
+
+def rounds_outside(path: str) -> bool:
+    """Returns whether a quantized operation that changes the scale is not taken by XNNPACK.
+
+    The other kernels of the runtime round by a step more or less, not the same on every processor.
+
+    Raises:
+        FileFormatError: The file is damaged, or the runtime refuses it.
+        MissingDependencyError: No runtime is installed.
+    """
+    taken = set(delegated_ops(path))
+    graph = read(path).subgraphs[0]
+    return any(_rescales(graph, op) for op in graph.operators if op.index not in taken)
+
+
+def _rescales(graph: Subgraph, op: Operator) -> bool:
+    made = _scales(graph, op.outputs)
+    return any(made) and made != _scales(graph, op.inputs)
+
+
+def _scales(graph: Subgraph, indices: Iterable[int]) -> set[tuple[float, ...]]:
+    tensors = [graph.tensors[index] for index in indices if index >= 0]
+    return {tensor.scales for tensor in tensors if not tensor.is_constant}
 
 
 def in_partitions(ops: Sequence[SessionOp]) -> tuple[int, ...]:
