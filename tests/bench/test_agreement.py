@@ -18,12 +18,12 @@ def agreed(a, b, *, others=()):
 
 def test_integers_may_be_a_step_away_and_floats_a_thousandth():
     assert agreed(HOST, FLOATS).identical
-    found = agreed(HOST + [[0, 1, 0]], FLOATS * 1.0005)
+    found = agreed(np.add(HOST, [[0, 1, 0]]), FLOATS * 1.0005)
     assert not found.identical
     assert found.largest == 1
     assert found.share == 3 / 5
     with pytest.raises(DeviceError, match="'a' differs from the host's by 2, allowed 1"):
-        agreed(HOST + [[0, 2, 0]], FLOATS)
+        agreed(np.add(HOST, [[0, 2, 0]]), FLOATS)
     with pytest.raises(DeviceError, match="'b' differs from the host's by 0.002, allowed 0.001"):
         agreed(HOST, FLOATS * 1.002)
 

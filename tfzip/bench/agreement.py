@@ -13,7 +13,9 @@ from tfzip.errors import DataError, DeviceError
 _INTEGER_STEPS = 1
 _PORTABLE_STEPS = 2
 _FLOAT, _HALF = 1e-3, 5e-2
-_FARTHER = 3.0  # than this machine's own kernels are from each other, where rounding is not the same everywhere
+_FARTHER = (
+    3.0  # than this machine's own kernels are from each other, where rounding is not the same everywhere
+)
 
 
 @dataclass(frozen=True)
