@@ -25,7 +25,7 @@ from tfzip.bench.statistics import is_steady
 from tfzip.errors import OptionError
 from tfzip.runtime import Session, open_session
 from tfzip.runtime.runtimes import runtimes
-from tfzip.runtime.runtimes.probe import rounds_outside
+from tfzip.runtime.runtimes.probe import rounds_unevenly
 
 _WINDOW_MS = 30.0
 _MIN_WINDOW = 3
@@ -146,11 +146,8 @@ def reference(path: str, *, runtime: str, seed: int, data: Any = None, portable:
     """Returns what a file is fed on another machine, and what it computes from that here."""
     session = open_session(path, runtime=runtime, portable=portable)
     feeds = _feeds(session, seed, data)
-    others = []
-    if not portable and rounds_outside(path):
-        plain = open_session(path, runtime=runtime, portable=True)
-        others = [plain.run(feed) for feed in feeds]
-    return Reference(feeds, [session.run(feed) for feed in feeds], others, portable=portable)
+    outputs = [session.run(feed) for feed in feeds]
+    return Reference(feeds, outputs, uneven=rounds_unevenly(path), portable=portable)
 
 
 def _timed(session: Session, runs: int) -> list[float]:

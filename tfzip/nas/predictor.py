@@ -41,6 +41,9 @@ class Prediction:
     device: str
     samples: int
 
+    def __float__(self) -> float:
+        return self.value
+
     def __str__(self) -> str:
         return (
             f"{self.metric} {self.value:.4g} ({self.low:.4g} to {self.high:.4g}), predicted from"

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tfzip.errors import MissingDependencyError, OptionError
+from tfzip.nas.evaluation import Evaluation
 from tfzip.nas.space import Choice, Choices, Space
+from tfzip.nas.stoppers import Curve
 from tfzip.nas.strategies import Strategy
 from tfzip.nas.trial import Goal, History, Trial
 
@@ -27,8 +29,20 @@ T = TypeVar("T")
 
 MEMORY = ":memory:"
 _STUDY = "tfzip"
-_SPACE, _GOAL, _METRICS, _REASON, _SECONDS, _OWNER, _BEAT = (
-    f"tfzip:{name}" for name in ("space", "goal", "metrics", "reason", "seconds", "owner", "beat")
+_SPACE, _GOAL, _METRICS, _REASON, _SECONDS, _PREDICTED, _CURVE, _MEASURED, _OWNER, _BEAT = (
+    f"tfzip:{name}"
+    for name in (
+        "space",
+        "goal",
+        "metrics",
+        "reason",
+        "seconds",
+        "predicted",
+        "curve",
+        "measured",
+        "owner",
+        "beat",
+    )
 )
 _PATIENCE_S = 300.0  # without a sign of life from a worker on another machine
 _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -85,9 +99,11 @@ class Study:
         self._study.sampler = _sampler(self._optuna, strategy, retried, seed, place)
         return trial, self._at_storage(lambda: self._suggested(trial))
 
-    def tell(self, trial: Any, metrics: Mapping[str, float], reason: str, seconds: float) -> None:
+    def tell(self, trial: Any, found: Evaluation, seconds: float) -> None:
         """Ends a trial with its figures, or with the reason why it has none."""
+        metrics, reason = found.metrics, found.reason
         attributes = {_METRICS: dict(metrics), _REASON: reason, _SECONDS: seconds}
+        attributes |= {_PREDICTED: dict(found.predicted)} if found.predicted else {}
 
         def write() -> None:
             for name, value in attributes.items():
@@ -111,6 +127,23 @@ class Study:
                 self._study.enqueue_trial(choices)
 
         self._at_storage(write)
+
+    def report(self, trial: Any, curve: Curve) -> list[Curve]:
+        """Notes what a trial was worth so far, and returns the curves of all others."""
+        self._at_storage(lambda: trial.set_user_attr(_CURVE, sorted(curve.items())))
+        found = self._at_storage(lambda: self._study.get_trials(deepcopy=False))
+        others = [one.user_attrs.get(_CURVE) for one in found if one.number != trial.number]
+        return [dict(points) for points in others if points]
+
+    def measured(self) -> dict[int, dict[str, float]]:
+        """Returns the figures of finalists that were measured again, by trial."""
+        known = self._at_storage(lambda: dict(self._study.user_attrs))
+        head = f"{_MEASURED}:"
+        return {int(name[len(head) :]): value for name, value in known.items() if name.startswith(head)}
+
+    def note_measured(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Keeps what was measured of a finalist."""
+        self._at_storage(lambda: self._study.set_user_attr(f"{_MEASURED}:{number}", dict(metrics)))
 
     def beat(self, trial: Any) -> None:
         """Shows that the worker of a trial is alive."""
@@ -264,6 +297,7 @@ def _trial_of(frozen: Any) -> Trial:
         attributes.get(_METRICS, {}),
         attributes.get(_REASON, ""),
         attributes.get(_SECONDS, 0.0),
+        attributes.get(_PREDICTED, {}),
     )
 
 

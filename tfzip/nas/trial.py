@@ -19,6 +19,7 @@ class Trial:
         metrics: Figure by name; empty where there is a reason.
         reason: Why it cannot be built or measured; empty if it can.
         seconds: How long that took.
+        predicted: How each of the figures that were not measured was come by, by name.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
+    predicted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

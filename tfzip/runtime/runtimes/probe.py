@@ -24,10 +24,12 @@ def delegated_ops(path: str) -> tuple[int, ...]:
     return in_partitions(listed)
 
 
-def rounds_outside(path: str) -> bool:
-    """Returns whether a quantized operation that changes the scale is not taken by XNNPACK.
+def rounds_unevenly(path: str) -> bool:
+    """Returns whether processors differ by more than the last bits in what they make of a file.
 
-    The other kernels of the runtime round by a step more or less, not the same on every processor.
+    That is so where a quantized operation that changes the scale is not taken by XNNPACK, since the other
+    kernels of the runtime round by a step more or less; and where floats meet integer weights, since they
+    are then made integers on the way, so that a last bit of one becomes a step.
 
     Raises:
         FileFormatError: The file is damaged, or the runtime refuses it.
@@ -35,7 +37,17 @@ def rounds_outside(path: str) -> bool:
     """
     taken = set(delegated_ops(path))
     graph = read(path).subgraphs[0]
-    return any(_rescales(graph, op) for op in graph.operators if op.index not in taken)
+    return any(
+        _meets_integers(graph, op) or (op.index not in taken and _rescales(graph, op))
+        for op in graph.operators
+    )
+
+
+def _meets_integers(graph: Subgraph, op: Operator) -> bool:
+    tensors = [graph.tensors[index] for index in op.inputs if index >= 0]
+    stored = {tensor.dtype for tensor in tensors if tensor.is_constant and tensor.scales}
+    computed = {tensor.dtype for tensor in tensors if not tensor.is_constant}
+    return op.name != "DEQUANTIZE" and "float32" in computed and bool(stored & {"int8", "int4", "int2"})
 
 
 def _rescales(graph: Subgraph, op: Operator) -> bool:
