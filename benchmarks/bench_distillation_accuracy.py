@@ -77,7 +77,7 @@ def _teacher(parts: Parts) -> tuple[str, dict[str, Any]]:
         report = tfzip.run_recipe("recipes/cifar10_teacher.toml", folder)
     finally:
         os.chdir(here)
-    model = next(folder.glob("*train/model.keras"))
+    model = max(folder.glob("*train/model.keras"))  # of the last training
     return str(model), {"recipe": "recipes/cifar10_teacher.toml", "table": str(report.table)}
 
 

@@ -210,9 +210,9 @@ def test_results_are_saved_and_read(tmp_path):
     read = tfzip.SearchResult.from_json(result.save(tmp_path / "r.json").read_text())
     assert read == result
     lines = result.save(tmp_path / "r.csv").read_text().splitlines()
-    assert lines[0] == "trial,x0,x1,x2,x3,accuracy,cost,front,reason"
+    assert lines[0] == "trial,x0,x1,x2,x3,accuracy,cost,front,predicted,reason"
     assert len(lines) == 61
-    assert sum(int(line.split(",")[-2]) for line in lines[1:]) == len(result.front)
+    assert sum(int(line.split(",")[-3]) for line in lines[1:]) == len(result.front)
     assert result.save(tmp_path / "r.svg").read_text().startswith("<?xml")
     assert "60 trials, 0 of them not built" in str(result)
     with pytest.raises(OptionError, match="ends in"):

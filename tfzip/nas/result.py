@@ -76,7 +76,7 @@ class SearchResult(ScanFile):
     def __rich__(self) -> object:
         names = list(dict.fromkeys(name for trial in self.front for name in trial.metrics))
         rows = [
-            (str(trial.number), *(f"{trial.metrics[name]:.6g}" for name in names), _told(trial.choices))
+            (str(trial.number), *(_figure(trial, name) for name in names), _told(trial.choices))
             for trial in self.front[:_SHOWN]
         ]
         failed = sum(bool(trial.reason) for trial in self.trials)
@@ -106,13 +106,13 @@ class SearchResult(ScanFile):
             raise OptionError(f"This is no {cls.kind}: {error}.") from error
 
     def to_csv(self) -> str:
-        """Returns a line for each trial: its number, choices, metrics, and whether it is on the front."""
+        """Returns a line for each trial: choices, metrics, whether it is on the front, what is predicted."""
         choices = list(dict.fromkeys(name for trial in self.trials for name in trial.choices))
         metrics = list(dict.fromkeys(name for trial in self.trials for name in trial.metrics))
         on_front = {trial.number for trial in self.front}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["trial", *choices, *metrics, "front", "reason"])
+        writer.writerow(["trial", *choices, *metrics, "front", "predicted", "reason"])
         for trial in self.trials:
             writer.writerow(
                 [
@@ -120,6 +120,7 @@ class SearchResult(ScanFile):
                     *(trial.choices.get(name, "") for name in choices),
                     *(trial.metrics.get(name, "") for name in metrics),
                     int(trial.number in on_front),
+                    " ".join(trial.predicted),
                     trial.reason,
                 ]
             )
@@ -160,6 +161,10 @@ class SearchResult(ScanFile):
         axes.set_xlabel(others[0] if others else "trial")
         axes.set_ylabel(first)
         axes.legend(fontsize="small")
+
+
+def _figure(trial: Trial, name: str) -> str:
+    return f"{trial.metrics[name]:.6g}{' (predicted)' if name in trial.predicted else ''}"
 
 
 def _told(choices: Mapping[str, Any]) -> str:
