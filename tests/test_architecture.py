@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "tfzip"
 LEVELS = [
     {"cli"},
     {"recipe"},
-    {"precision"},
+    {"precision", "costs"},
     {"bench"},
     {"runtime"},
     {"conversion"},

@@ -46,6 +46,7 @@ _HOME = {
     "SearchResult": "tfzip.nas.result",
     "CostPredictor": "tfzip.nas.predictor",
     "fit_predictor": "tfzip.nas.predictor",
+    "costs_of": "tfzip.costs.cost",
     "benchmark": "tfzip.bench",
     "compare": "tfzip.runtime.compare",
     "pack": "tfzip.packing",

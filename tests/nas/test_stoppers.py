@@ -4,7 +4,7 @@ import pytest
 
 import tfzip
 from tests.nas.worker import SPACE, value
-from tfzip.errors import OptionError
+from tfzip.errors import OptionError, UnknownNameError
 from tfzip.nas.stoppers import AshaStopper, MedianStopper, stoppers
 
 
@@ -66,5 +66,5 @@ def test_small_values_are_good_where_they_are_wanted():
 
 
 def test_an_unknown_rule_is_refused_with_the_near_name():
-    with pytest.raises(OptionError, match="Did you mean 'median'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'median'"):
         tfzip.search(SPACE, value, stopper="medina", storage=":memory:")

@@ -2,12 +2,9 @@
 
 import json
 import os
-import socket
-import time
-import warnings
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,13 +14,15 @@ import numpy as np
 
 from tfzip.errors import MissingDependencyError, OptionError
 from tfzip.nas.evaluation import Evaluation
+from tfzip.nas.patience import answered, quiet
 from tfzip.nas.space import Choice, Choices, Space
 from tfzip.nas.stoppers import Curve
 from tfzip.nas.strategies import Strategy
 from tfzip.nas.trial import Goal, History, Trial
+from tfzip.nas.workers import is_lost, owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 T = TypeVar("T")
 
@@ -44,8 +43,6 @@ _SPACE, _GOAL, _METRICS, _REASON, _SECONDS, _PREDICTED, _CURVE, _MEASURED, _OWNE
         "beat",
     )
 )
-_PATIENCE_S = 300.0  # without a sign of life from a worker on another machine
-_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Study:
@@ -180,13 +177,14 @@ class Study:
         """Gives back the trials of workers that are gone."""
         running = (self._optuna.trial.TrialState.RUNNING,)
         for one in self._at_storage(lambda: self._study.get_trials(deepcopy=False, states=running)):
-            if _is_lost(one):
+            attributes = one.user_attrs
+            if is_lost(attributes.get(_OWNER), attributes.get(_BEAT), one.datetime_start):
                 self.give_back(one.number, _params_of(one, self._space))
 
     def _begun(self, strategy: Strategy, seed: int) -> Any:
         self._study.sampler = _sampler(self._optuna, strategy, {}, seed, 0)
         trial = self._study.ask()
-        trial.set_user_attr(_OWNER, _owner())
+        trial.set_user_attr(_OWNER, owner())
         trial.set_user_attr(_BEAT, datetime.now(UTC).isoformat())
         return trial
 
@@ -237,41 +235,14 @@ class Study:
         return JournalStorage(JournalFileBackend(self._where))
 
     def _at_storage(self, action: Callable[[], T]) -> T:
-        """Does something with the storage, again and again while it does not answer."""
-        for wait in (*_WAITS_S, None):
-            try:
-                with _quiet():
-                    return action()
-            except (OptionError, MissingDependencyError):
-                raise
-            except ImportError as error:
-                raise MissingDependencyError(
-                    f"The storage {_shown(self._where)} needs a driver that is not installed: {error}."
-                ) from error
-            except Exception as error:  # each driver of a database has classes of its own
-                if not _is_gone(error):
-                    raise
-                if wait is None:
-                    raise OptionError(
-                        f"The storage {_shown(self._where)} does not answer: {type(error).__name__}. What has"
-                        " ended is in it; run the same search again when it is back."
-                    ) from error
-                time.sleep(wait)
-        raise AssertionError
-
-
-@contextmanager
-def _quiet() -> "Iterator[None]":
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna warns of what is experimental in it
-        yield
+        return answered(action, self._where)
 
 
 def _sampler(optuna: Any, strategy: Strategy, choices: Choices | None, seed: int, number: int) -> Any:
     """Returns what gives a trial its parameters: a sample that is fixed, or one of Optuna's own samplers."""
     own_seed = int(np.random.default_rng([seed, number]).integers(2**31))
     if choices is None and strategy.engine == "tpe":
-        with _quiet():
+        with quiet():
             return optuna.samplers.TPESampler(seed=own_seed, multivariate=True, group=True)
     if choices is None and strategy.engine == "nsga2":
         return optuna.samplers.NSGAIISampler(seed=own_seed, population_size=strategy.population)  # type: ignore[attr-defined]
@@ -309,42 +280,3 @@ def _params_of(frozen: Any, space: Space) -> Choices | None:
     except OptionError:
         return None
     return choices
-
-
-def _owner() -> str:
-    return json.dumps([socket.gethostname(), os.getpid(), _started(os.getpid())])
-
-
-def _started(pid: int) -> str:
-    """Returns when a process began, as the system counts it; empty where that cannot be known."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _is_lost(frozen: Any) -> bool:
-    beat = frozen.user_attrs.get(_BEAT)
-    silent = beat is None or datetime.now(UTC) - datetime.fromisoformat(beat) > timedelta(seconds=_PATIENCE_S)
-    owner = json.loads(frozen.user_attrs.get(_OWNER, "[null, 0, null]"))
-    if owner[0] == socket.gethostname() and owner[2]:
-        return bool(_started(owner[1]) != owner[2])
-    begun = frozen.datetime_start
-    old = begun is not None and datetime.now() - begun > timedelta(seconds=_PATIENCE_S)  # noqa: DTZ005
-    return silent and old
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether an error is the storage's own, and not of what was asked of it."""
-    module = type(error).__module__.split(".")[0]
-    return (
-        isinstance(error, OSError)
-        or module in ("sqlalchemy", "psycopg2", "psycopg", "pymysql")
-        or (type(error).__name__ == "StorageInternalError")
-    )
-
-
-def _shown(where: str) -> str:
-    """Returns a storage without the password in its URL."""
-    head, at, tail = where.rpartition("@")
-    return repr(f"{head.split('://')[0]}://...@{tail}" if at and "://" in head else where)
