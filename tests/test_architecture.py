@@ -32,7 +32,7 @@ LEVELS = [
         "fit_step",
         "fingerprint",
     },
-    {"errors", "files", "units", "tables", "version", "given"},
+    {"errors", "files", "units", "tables", "version", "given", "html_page"},
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 DOORS = {

@@ -47,6 +47,8 @@ _HOME = {
     "CostPredictor": "tfzip.nas.predictor",
     "fit_predictor": "tfzip.nas.predictor",
     "costs_of": "tfzip.costs.cost",
+    "from_keras_tuner": "tfzip.nas.keras_tuner",
+    "inherit_weights": "tfzip.nas.inherit",
     "benchmark": "tfzip.bench",
     "compare": "tfzip.runtime.compare",
     "pack": "tfzip.packing",

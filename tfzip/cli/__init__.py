@@ -22,6 +22,7 @@ COMMANDS = {
     "pack": "Make a .tflite small to download.",
     "prune": "Write a model without the channels that matter least.",
     "run": "Run a recipe, or continue an interrupted run.",
+    "search": "Look for a network within limits, alone or with other machines.",
     "sensitivity": "Show how much each layer's width costs.",
     "unpack": "Give back the .tflite that was packed.",
 }

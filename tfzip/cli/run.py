@@ -40,7 +40,7 @@ def run_and_print(
     from tfzip.recipe.loading import load_recipe
 
     loaded = load_recipe(recipe)
-    _import_quietly()
+    import_quietly()
     from tfzip.recipe.running import run_recipe
 
     def say(line: str) -> None:
@@ -57,7 +57,7 @@ def run_and_print(
         print_report(report)
 
 
-def _import_quietly() -> None:
+def import_quietly() -> None:
     """Imports TensorFlow without its start-up lines, which no setting turns off."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")  # Keras' advice is for those who write models

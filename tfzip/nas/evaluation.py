@@ -55,6 +55,8 @@ def evaluated(objective: Objective, choices: Choices, goal: Goal, report: Report
 def checked(found: Any, goal: Goal) -> Evaluation:
     """Returns what an objective returned, every figure a finite number.
 
+    What breaks a constraint need not be tried further, so it may lack what is wanted of the others.
+
     Raises:
         OptionError: It is something else than numbers by name, or lacks one that is wanted.
     """
@@ -65,7 +67,9 @@ def checked(found: Any, goal: Goal) -> Evaluation:
         metrics = {str(name): float(value) for name, value in found.items()}
     except (TypeError, ValueError) as error:
         raise OptionError(f"The objective returns a number for each metric: {one_line(error)}.") from error
-    for name in (*(one.removeprefix("-") for one in goal.maximize), *goal.constraints):
+    over = any(metrics.get(name, cap) > cap for name, cap in goal.constraints.items())
+    wanted = () if over else tuple(one.removeprefix("-") for one in goal.maximize)
+    for name in (*wanted, *goal.constraints):
         if name not in metrics:
             raise OptionError(
                 f"The objective returns no {name!r}. Its metrics: {', '.join(metrics) or 'none'}."

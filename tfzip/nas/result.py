@@ -1,4 +1,4 @@
-"""What a search found: the best, the front, every trial; as text, JSON, CSV and a picture."""
+"""What a search found: the best, the front, every trial; as text, JSON, CSV, a page and a picture."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from typing import Any
 
 from tfzip.errors import OptionError
 from tfzip.files import check_target, written_beside
+from tfzip.nas.page import axes_of, figure, page, told_choices
 from tfzip.nas.trial import Goal, Trial
 from tfzip.picture import drawn
 from tfzip.scan_file import ScanFile
@@ -76,7 +77,7 @@ class SearchResult(ScanFile):
     def __rich__(self) -> object:
         names = list(dict.fromkeys(name for trial in self.front for name in trial.metrics))
         rows = [
-            (str(trial.number), *(_figure(trial, name) for name in names), _told(trial.choices))
+            (str(trial.number), *(figure(trial, name) for name in names), told_choices(trial))
             for trial in self.front[:_SHOWN]
         ]
         failed = sum(bool(trial.reason) for trial in self.trials)
@@ -127,7 +128,7 @@ class SearchResult(ScanFile):
         return text.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes a .json, .csv, or a picture (.svg, .png, .pdf) of the front, by the ending of the path.
+        """Writes a .json, .csv, .html, or a picture (.svg, .png, .pdf), by the ending of the path.
 
         Raises:
             OptionError: The ending names none of these.
@@ -136,36 +137,28 @@ class SearchResult(ScanFile):
         suffix = Path(path).suffix
         if suffix == ".json":
             return super().save(path)
-        if suffix != ".csv":
+        if suffix not in (".csv", ".html"):
             return drawn(Path(path), _INCHES, self._draw)
         target = check_target(path)
+        text = self.to_csv() if suffix == ".csv" else page(self.goal, self.trials, self.front)
         with written_beside(target) as partial:
-            partial.write_text(self.to_csv(), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
         return target
 
     def _draw(self, axes: Any) -> None:
-        first = self.maximize[0].removeprefix("-")
-        others = [name.removeprefix("-") for name in self.maximize[1:]] or list(self.constraints)
-        built = [trial for trial in self.trials if not trial.reason]
+        other, first = axes_of(self.goal)
+        built = [trial for trial in self.trials if first in trial.metrics]
 
         def across(trial: Trial) -> float:
-            return trial.metrics[others[0]] if others else trial.number
+            return trial.metrics[other] if other else trial.number
 
         axes.scatter(
             [across(t) for t in built], [t.metrics[first] for t in built], s=12, alpha=0.4, label="trials"
         )
         front = sorted(self.front, key=across)
         axes.plot([across(t) for t in front], [t.metrics[first] for t in front], "o-", label="front")
-        if others and others[0] in self.constraints:
-            axes.axvline(self.constraints[others[0]], linestyle="--", color="gray", label="constraint")
-        axes.set_xlabel(others[0] if others else "trial")
+        if other in self.constraints:
+            axes.axvline(self.constraints[other], linestyle="--", color="gray", label="constraint")
+        axes.set_xlabel(other or "trial")
         axes.set_ylabel(first)
         axes.legend(fontsize="small")
-
-
-def _figure(trial: Trial, name: str) -> str:
-    return f"{trial.metrics[name]:.6g}{' (predicted)' if name in trial.predicted else ''}"
-
-
-def _told(choices: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={option}" for name, option in choices.items())

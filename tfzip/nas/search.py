@@ -51,9 +51,10 @@ def search(
     Args:
         space: What there is to choose from.
         objective: From choices to metrics by name. Where it raises, the sample is infeasible, with the
-            reason, and the search goes on. If it has a parameter `report`, it gets a function of a step and
-            what the sample is worth there, as far as the first of `maximize` goes. If it has a method
-            `measured`, from choices to metrics, the finalists are measured by it.
+            reason, and the search goes on. What breaks a constraint may lack the metrics of `maximize`. If it
+            has a parameter `report`, it gets a function of a step and what the sample is worth there, as far
+            as the first of `maximize` goes. If it has a method `measured`, from choices to metrics, the
+            finalists are measured by it.
         strategy: How it goes on: a `Strategy`, its name or a mapping. Defaults to `"evolution"`, which is
             NSGA-II where several metrics are wanted.
         stopper: Which trials are ended early, from what they report: a `Stopper`, `"asha"`, `"median"` or a
@@ -104,6 +105,7 @@ def search(
             time.sleep(_POLL_S)
             continue
         _one(study, objective, chosen, halting, goal, trials, seed)
+        study.refresh()
         if progress is not None:
             progress(_line(study, goal, trials, time.monotonic() - began))
         _check_hope(study)
@@ -190,7 +192,6 @@ def _alive(study: Study, trial: Any) -> "Iterator[None]":
 
 def _check_hope(study: Study) -> None:
     """Raises `OptionError` where nothing could be built so far."""
-    study.refresh()
     if len(study.history) == _HOPELESS and all(trial.reason for trial in study.history):
         raise OptionError(
             f"None of the first {_HOPELESS} samples could be built. The last: {study.history[-1].reason}"

@@ -109,7 +109,7 @@ class Study:
                 trial.set_constraint("cannot be built", 1e9)
             for name, cap in self._goal.constraints.items():
                 trial.set_constraint(name, 1e9 if reason else metrics[name] - cap)
-            values = [0.0 if reason else metrics[name.removeprefix("-")] for name in self._goal.maximize]
+            values = [metrics.get(name.removeprefix("-"), 0.0) for name in self._goal.maximize]
             self._study.tell(trial, values, skip_if_finished=True)
 
         self._at_storage(write)

@@ -43,11 +43,9 @@ class Goal:
     constraints: Mapping[str, float] = field(default_factory=dict)
 
     def values(self, trial: Trial) -> tuple[float, ...]:
-        """Returns what is to be large, one number for each of `maximize`; -inf of what cannot be built."""
-        if trial.reason:
-            return (-np.inf,) * len(self.maximize)
+        """Returns what is to be large, one number for each of `maximize`; -inf of what there is no figure."""
         return tuple(
-            -trial.metrics[name[1:]] if name.startswith("-") else trial.metrics[name]
+            -trial.metrics.get(name[1:], np.inf) if name.startswith("-") else trial.metrics.get(name, -np.inf)
             for name in self.maximize
         )
 

@@ -68,6 +68,8 @@ def check(value: Any, hint: Any, where: str) -> Any:
         raise RecipeError(f"{where}: expected {describe(hint)}, received {value!r}.{near}")
     if origin is tuple:
         return _array(value, arguments, hint, where)
+    if origin is Mapping and isinstance(value, dict):
+        return {name: check(part, arguments[1], f"{where}, {name}") for name, part in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return build(cast(type, hint), value, where)
     if _PLAIN[hint](value) if hint in _PLAIN else hint is Any:
@@ -98,6 +100,8 @@ def describe(hint: Any) -> str:
         return f"an array, each item {describe(arguments[0])}"
     if origin is tuple:
         return f"an array of {len(arguments)} items"
+    if origin is Mapping:
+        return f"a table, each value {describe(arguments[1])}"
     if dataclasses.is_dataclass(hint):
         return f"a table with {', '.join(field.name for field in dataclasses.fields(hint))}"
     return _TOML_NAMES.get(hint, str(hint))

@@ -45,7 +45,7 @@ def load_model(spec: "str | os.PathLike[str] | keras.Model", *, unsafe: bool = F
     text = os.fspath(spec)
     path = Path(text)
     if not path.exists() and names_function(text):
-        return _from_function(text)
+        return _from_object(from_user(text), text)
     if not path.exists():
         raise ModelError(f"There is no model at {text}.{_near_file(path)} Expected {_EXPECTED}.")
     if path.is_dir():
@@ -107,7 +107,12 @@ def _from_folder(folder: Path, unsafe: bool) -> "keras.Model":
         raise _unreadable(folder, error) from error
 
 
-def _from_function(spec: str) -> "keras.Model":
+def from_user(spec: str) -> Any:
+    """Returns what a function of the user's, `package.module:function`, returns.
+
+    Raises:
+        ModelError: It cannot be imported, or raises.
+    """
     module_name, _, function_name = spec.partition(":")
     try:
         with importable_from_here():
@@ -116,7 +121,7 @@ def _from_function(spec: str) -> "keras.Model":
             if function is None:
                 near = did_you_mean(function_name, vars(module))
                 raise ModelError(f"{module_name} has no function {function_name!r}.{near}")
-            result = function()
+            return function()
     except TfzipError:
         raise
     except ModuleNotFoundError as error:
@@ -126,7 +131,6 @@ def _from_function(spec: str) -> "keras.Model":
         raise ModelError(
             f"{spec} failed{_location(error)}: {type(error).__name__}: {_shortened(error)}"
         ) from error
-    return _from_object(result, spec)
 
 
 def _from_object(thing: Any, name: str) -> "keras.Model":

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 _REDUCTION = 4
+_OWN = ("depth", "width", "kernel", "expansion", "excite")
 
 
 def mobilenet(
@@ -53,40 +54,43 @@ def mobilenet(
 
         layers, act = keras.layers, choices["activation"]
         inputs = keras.Input(input_shape)
-        x = layers.Conv2D(choices["stem"], 3, padding="same", use_bias=False, name="stem")(inputs)
-        x = layers.Activation(act)(layers.BatchNormalization(momentum=0.9)(x))
+        x = _normalized(
+            inputs, layers.Conv2D(choices["stem"], 3, padding="same", use_bias=False, name="stem")
+        )
+        x = layers.Activation(act)(x)
         for stage, stride in enumerate(strides):
-            own = {name: choices[f"stage{stage}_{name}"] for name in ("depth", "width", "kernel")}
+            own = {name: choices[f"stage{stage}_{name}"] for name in _OWN}
             for block in range(own["depth"]):
-                x = _block(
-                    x,
-                    own["width"],
-                    own["kernel"],
-                    stride if block == 0 else 1,
-                    choices[f"stage{stage}_expansion"],
-                    act,
-                    excite=choices[f"stage{stage}_excite"],
-                )
+                x = _block(x, own, act, stride if block == 0 else 1, f"stage{stage}_block{block}")
         x = layers.GlobalAveragePooling2D()(x)
         return keras.Model(inputs, layers.Dense(classes, "softmax", name="classes")(x), name="mobilenet")
 
     return ModelSpace(Space(parameters), build)
 
 
-def _block(x: Any, width: int, kernel: int, stride: int, expansion: int, act: str, *, excite: bool) -> Any:
+def _block(x: Any, own: Mapping[str, Any], act: str, stride: int, name: str) -> Any:
     from keras import layers
 
-    before, inner = x, x.shape[-1] * expansion
-    x = layers.Conv2D(inner, 1, use_bias=False)(x)
-    x = layers.Activation(act)(layers.BatchNormalization(momentum=0.9)(x))
-    x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False)(x)
-    x = layers.Activation(act)(layers.BatchNormalization(momentum=0.9)(x))
-    if excite:
+    before, inner = x, x.shape[-1] * own["expansion"]
+    x = _normalized(x, layers.Conv2D(inner, 1, use_bias=False, name=f"{name}_expand"))
+    x = layers.Activation(act)(x)
+    depthwise = layers.DepthwiseConv2D(
+        own["kernel"], stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )
+    x = layers.Activation(act)(_normalized(x, depthwise))
+    if own["excite"]:
         pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
-        pooled = layers.Conv2D(max(inner // _REDUCTION, 1), 1, activation="relu")(pooled)
-        x = layers.Multiply()([x, layers.Conv2D(inner, 1, activation="hard_sigmoid")(pooled)])
-    x = layers.BatchNormalization(momentum=0.9)(layers.Conv2D(width, 1, use_bias=False)(x))
-    return layers.Add()([before, x]) if stride == 1 and before.shape[-1] == width else x
+        squeeze = layers.Conv2D(max(inner // _REDUCTION, 1), 1, activation="relu", name=f"{name}_squeeze")
+        excite = layers.Conv2D(inner, 1, activation="hard_sigmoid", name=f"{name}_excite")
+        x = layers.Multiply()([x, excite(squeeze(pooled))])
+    x = _normalized(x, layers.Conv2D(own["width"], 1, use_bias=False, name=f"{name}_project"))
+    return layers.Add()([before, x]) if stride == 1 and before.shape[-1] == own["width"] else x
+
+
+def _normalized(x: Any, layer: "keras.Layer") -> Any:
+    import keras
+
+    return keras.layers.BatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(x))
 
 
 def _rounded(width: float) -> int:

@@ -40,23 +40,26 @@ def resnet(
 
         layers = keras.layers
         inputs = keras.Input(input_shape)
-        x = layers.ReLU()(_normalized(inputs, choices["stage0_width"], 3, 1))
+        x = layers.ReLU()(_normalized(inputs, choices["stage0_width"], 3, 1, "stem"))
         for stage in range(len(widest)):
             width = choices[f"stage{stage}_width"]
             for block in range(choices[f"stage{stage}_depth"]):
                 stride = 2 if stage and block == 0 else 1
-                y = layers.ReLU()(_normalized(x, width, 3, stride))
-                y = _normalized(y, width, 3, 1)
+                name = f"stage{stage}_block{block}"
+                y = layers.ReLU()(_normalized(x, width, 3, stride, f"{name}_first"))
+                y = _normalized(y, width, 3, 1, f"{name}_second")
                 same = stride == 1 and x.shape[-1] == width
-                x = layers.ReLU()(layers.Add()([x if same else _normalized(x, width, 1, stride), y]))
+                short = x if same else _normalized(x, width, 1, stride, f"{name}_shortcut")
+                x = layers.ReLU()(layers.Add()([short, y]))
         x = layers.GlobalAveragePooling2D()(x)
         return keras.Model(inputs, layers.Dense(classes, "softmax", name="classes")(x), name="resnet")
 
     return ModelSpace(Space(parameters), build)
 
 
-def _normalized(x: Any, width: int, size: int, stride: int) -> Any:
+def _normalized(x: Any, width: int, size: int, stride: int, name: str) -> Any:
     from keras import layers
 
-    x = layers.Conv2D(width, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    return layers.BatchNormalization(momentum=0.9)(x)
+    kernel = {"kernel_initializer": "he_normal", "use_bias": False}
+    x = layers.Conv2D(width, size, stride, padding="same", name=name, **kernel)(x)
+    return layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)

@@ -58,10 +58,11 @@ def sequence(
             if kind in _CONVOLUTIONS:
                 layer = layers.Conv1D if kind == "convolution" else layers.SeparableConv1D
                 size, stride = choices[f"stage{stage}_kernel"], choices[f"stage{stage}_stride"]
-                x = layer(width, size, stride, padding="same", use_bias=False)(x)
-                x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+                x = layer(width, size, stride, padding="same", use_bias=False, name=f"stage{stage}_{kind}")(x)
+                x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, name=f"stage{stage}_norm")(x))
             else:
-                x = (layers.GRU if kind == "gru" else layers.LSTM)(width, return_sequences=True)(x)
+                layer = layers.GRU if kind == "gru" else layers.LSTM
+                x = layer(width, return_sequences=True, name=f"stage{stage}_{kind}")(x)
         match choices["pooling"]:
             case "mean":
                 x = layers.GlobalAveragePooling1D()(x)

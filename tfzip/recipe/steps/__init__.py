@@ -10,6 +10,7 @@ from tfzip.recipe.steps import (
     prune,
     quantize,
     remove_channels,
+    search,
     train,
 )
 from tfzip.recipe.steps.step import Step, steps
@@ -25,6 +26,7 @@ __all__ = [
     "prune",
     "quantize",
     "remove_channels",
+    "search",
     "steps",
     "train",
 ]
