@@ -47,6 +47,9 @@ class GradientStrategy(Strategy):
         entropy: Price of entropy at the end, as a share of the metric's change. Defaults to 0.02.
         noise: Size of Gumbel noise on the logits, whose temperature falls from 1 to 0.3 (Jang et al. 2017).
             Defaults to 1.0.
+        binary: Whether the likeliest option alone is passed, with the gradient of the shares (Cai et al.,
+            "ProxylessNAS", ICLR 2019, section 3.2); what a supernet of single paths was trained for. Defaults
+            to False.
     """
 
     steps: int = 400
@@ -54,6 +57,7 @@ class GradientStrategy(Strategy):
     price: float = 0.02
     entropy: float = 0.02
     noise: float = 1.0
+    binary: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.rate <= 0 or min(self.price, self.entropy, self.noise) < 0:
@@ -101,7 +105,8 @@ class GradientStrategy(Strategy):
                 for name, one in logits.items():
                     drawn = generator.uniform(one.shape, 1e-6, 1.0 - 1e-6)
                     noise = -tf.math.log(-tf.math.log(drawn))
-                    shares[name] = tf.nn.softmax((one + self.noise * noise) / (1.0 - 0.7 * progress))
+                    share = tf.nn.softmax((one + self.noise * noise) / (1.0 - 0.7 * progress))
+                    shares[name] = _hard(share) if self.binary else share
                 found = objective.expected(shares)
                 value = tf.add_n([_signed(found, name) for name in goal.maximize]) / len(goal.maximize)
                 first.assign(tf.where(tf.math.is_nan(first), value, first))
@@ -161,6 +166,14 @@ class _InOrder(Strategy):
         if not self.candidates:
             raise OptionError("No sample of the space is within the constraints, as far as their costs tell.")
         return dict(self.candidates[len(history) % len(self.candidates)])
+
+
+def _hard(share: Any) -> Any:
+    """Returns 1 for the likeliest option and 0 for others, with the gradient of the shares."""
+    import tensorflow as tf
+
+    alone = tf.one_hot(tf.argmax(share), share.shape[0])
+    return alone + share - tf.stop_gradient(share)
 
 
 def _signed(metrics: Mapping[str, Any], name: str) -> Any:
