@@ -97,9 +97,11 @@ class Device(ABC):
 
     Attributes:
         measures_energy: Whether its energy can be measured, if it has a meter.
+        needs_quiet_here: Whether it times what this machine computes, so that nothing else may run here.
     """
 
     measures_energy: ClassVar[bool] = False
+    needs_quiet_here: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
