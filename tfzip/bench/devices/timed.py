@@ -94,11 +94,13 @@ def _launch_all(
             result.openings.append(launch.opening)
             result.warm_ups.append(warm_up)
             result.samples.append([])
-            turns.append((launch, plan.runs_per_block(warm_up.run_ms), result.samples[-1], workload))
-        for index in range(plan.blocks):
-            for launch, runs, blocks, workload in turns if index % 2 == 0 else reversed(turns):
-                tick(f"timing {workload.path.name}")
-                blocks.append(launch.time_block(runs, index))
+            turns.append((launch, warm_up.run_ms, result.samples[-1], workload))
+        count = max(plan.blocks_for(run_ms) for _, run_ms, _, _ in turns)  # as many of each, to be paired
+        for index in range(count):
+            for launch, run_ms, blocks, workload in turns if index % 2 == 0 else reversed(turns):
+                if index < plan.blocks:  # steps that a fast file needs beyond were not counted
+                    tick(f"timing {workload.path.name}")
+                blocks.append(launch.time_block(plan.runs_per_block(run_ms, count), index))
 
 
 @dataclass(frozen=True)
