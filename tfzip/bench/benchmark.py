@@ -81,10 +81,7 @@ def benchmark(
     for path in paths:
         read(path)  # most damage is found here, in a millisecond
     where = find_device(device)
-    if plan.energy and not where.measures_energy:
-        raise OptionError(
-            "Energy is measured on android and ssh devices, this machine's with --device ssh:localhost."
-        )
+    _check_wishes(where, plan)
     config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)
     latencies: list[LatencyReport] = []
@@ -118,6 +115,19 @@ def benchmark(
     )
 
 
+def _check_wishes(device: Device, plan: BenchPlan) -> None:
+    """Raises `OptionError` when the plan asks for what the device cannot measure."""
+    if plan.energy and not device.measures_energy:
+        raise OptionError(
+            "Energy is measured on android and ssh devices, this machine's with --device ssh:localhost."
+        )
+    if plan.deadline_ms is not None and not device.tells_time:
+        raise OptionError(
+            f"A deadline needs a device that tells time; {devices.name_of(device)} counts instructions."
+            " Leave deadline_ms out, or measure on host, android or ssh."
+        )
+
+
 def _checked_paths(files: PathLike | Sequence[PathLike]) -> list[Path]:
     paths = [Path(f) for f in ([files] if isinstance(files, str | os.PathLike) else files)]
     if not paths:
@@ -149,7 +159,7 @@ def _part_of(progress: Progress | None, index: int, parts: int) -> Progress | No
 
 def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> LatencyReport:
     samples = np.concatenate([block for launch in measured.samples for block in launch])
-    centre = median_interval(measured.samples, seed=plan.seed)
+    centre, found = median_interval(measured.samples, seed=plan.seed), percentiles(samples)
     return LatencyReport(
         file=str(workload.path),
         sha256=sha256_of(workload.path),
@@ -158,7 +168,8 @@ def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> Late
         runs=samples.size,
         p50_low_ms=centre.low,
         p50_high_ms=centre.high,
-        **{f"{name}_ms": value for name, value in percentiles(samples).items()},
+        **{f"{name}_ms": value for name, value in found.items()},
+        jitter_ms=found["max"] - found["min"],
         cold_start_ms=stdlib.median(o.cold_start_ms for o in measured.openings),
         init_ms=stdlib.median(o.init_ms for o in measured.openings),
         first_inference_ms=stdlib.median(o.first_inference_ms for o in measured.openings),

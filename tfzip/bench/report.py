@@ -62,6 +62,7 @@ class LatencyReport:
         p99_ms: 99 % of runs took at most this long.
         p999_ms: 99.9 % of runs took at most this long; with fewer than 1,000 runs close to the longest.
         max_ms: Longest run.
+        jitter_ms: Longest run less the shortest.
         cold_start_ms: From starting the process to the first result, median over launches.
         init_ms: Reading the file, building the interpreter, allocating tensors, median over launches.
         first_inference_ms: The first run, median over launches.
@@ -87,6 +88,7 @@ class LatencyReport:
     p99_ms: float
     p999_ms: float
     max_ms: float
+    jitter_ms: float
     cold_start_ms: float
     init_ms: float
     first_inference_ms: float
@@ -96,11 +98,6 @@ class LatencyReport:
     disturbances: tuple[str, ...]
     launches: tuple[LaunchReport, ...]
     agreement: Agreement | None = None
-
-    @property
-    def jitter_ms(self) -> float:
-        """Longest run less the shortest."""
-        return self.max_ms - self.min_ms
 
     def __str__(self) -> str:
         return (

@@ -97,10 +97,12 @@ class Device(ABC):
 
     Attributes:
         measures_energy: Whether its energy can be measured, if it has a meter.
+        tells_time: Whether it measures latencies; others count instructions.
         needs_quiet_here: Whether it times what this machine computes, so that nothing else may run here.
     """
 
     measures_energy: ClassVar[bool] = False
+    tells_time: ClassVar[bool] = True
     needs_quiet_here: ClassVar[bool] = False
 
     @classmethod
