@@ -13,6 +13,7 @@ from tfzip.bench.agreement import Agreement
 from tfzip.bench.arm_cost import InstructionReport
 from tfzip.bench.chart import chart_page
 from tfzip.bench.deadline import DeadlineVerdict
+from tfzip.bench.devices.device import spec_of
 from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
@@ -183,7 +184,7 @@ class BenchmarkReport:
             facts = _flat(asdict(one))
             if found.tell() == 0:
                 writer.writerow(["device", "date", *facts])
-            writer.writerow([self.device["name"], self.environment["date"], *facts.values()])
+            writer.writerow([spec_of(self.device), self.environment["date"], *facts.values()])
         return found.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -176,6 +176,18 @@ def device_with(spec: str, fields_given: Mapping[str, Any]) -> Device:
     return devices.get({**devices.config_of(found), **given}) if given else found
 
 
+def spec_of(config: Mapping[str, Any]) -> str:
+    """Returns the name of a device with its first field, as `--device` takes it, such as `"ssh:pi@board"`.
+
+    Args:
+        config: Name and fields of a device, as reports have them; the name may be one of another version.
+    """
+    name = str(config["name"])
+    known = fields(devices.type_of(name)) if name in devices else ()
+    first = next((config.get(one.name) for one in known if not one.kw_only), None)
+    return f"{name}:{first}" if first and isinstance(first, str) else name
+
+
 def find_device(spec: str | Mapping[str, Any] | Device) -> Device:
     """Returns a device from its name, `name:value` for its first field, a mapping, or as it is.
 
