@@ -32,6 +32,20 @@ def written_beside(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(target: Path, content: str) -> Path:
+    """Writes a file that is whole or as it was, and returns its path.
+
+    Raises:
+        OptionError: It cannot be written.
+    """
+    try:
+        with written_beside(target) as partial:
+            partial.write_text(content)
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
+    return target
+
+
 def cache_folder(name: str) -> Path:
     """Returns a folder for what can be made again: under `$XDG_CACHE_HOME/tfzip` or `~/.cache/tfzip`."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

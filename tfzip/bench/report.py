@@ -16,8 +16,7 @@ from tfzip.bench.deadline import DeadlineVerdict
 from tfzip.bench.devices.device import spec_of
 from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan
-from tfzip.errors import OptionError
-from tfzip.files import check_target, written_beside
+from tfzip.files import check_target, write_text
 from tfzip.units import format_bytes, format_ms
 
 SCHEMA_VERSION = 2
@@ -199,12 +198,7 @@ class BenchmarkReport:
         target = check_target(path)
         kinds: dict[str, Callable[[], str]] = {".csv": self.to_csv, ".html": lambda: chart_page(self)}
         content = kinds.get(target.suffix, lambda: self.to_json() + "\n")()
-        try:
-            with written_beside(target) as partial:
-                partial.write_text(content)
-        except OSError as error:
-            raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
-        return target
+        return write_text(target, content)
 
     def __str__(self) -> str:
         lines: Sequence[object] = (
