@@ -18,7 +18,7 @@ def print_report(report: "BenchmarkReport") -> None:
     """Prints tables and sentences."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     facts = report.environment
     console.print(f"{facts['cpu']}, {facts['cores']} cores, {facts['runtime']} {facts['runtime_version']}")
     for title, columns in (("Latency in ms", _LATENCY), ("Start in ms, peak memory", _START)):
@@ -33,7 +33,7 @@ def print_report(report: "BenchmarkReport") -> None:
         *report.notes,
         *report.disturbances(),
     ):
-        console.print(str(sentence), soft_wrap=True, markup=False)
+        console.print(str(sentence), soft_wrap=True)
 
 
 def _ms(value: float) -> str:
@@ -110,9 +110,9 @@ def _print_table(
     print_table(console, headings, rows, keys=1 + len(threads), folding=("file",), title=title)
 
 
-def print_changes(changes: Sequence["Change"]) -> None:
-    """Prints what became slower or faster."""
+def print_changes(changes: Sequence["Change"], *, err: bool = False) -> None:
+    """Prints what became slower or faster, to standard error if asked for."""
     for change in changes:
-        click.echo(str(change))
+        click.echo(str(change), err=err)
     if not changes:
-        click.echo("No file of these names was measured before on this device.")
+        click.echo("No file of these names was measured before on this device.", err=err)
