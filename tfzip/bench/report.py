@@ -33,6 +33,8 @@ class LaunchReport:
         warmup_runs: Runs until steady.
         steady: Whether warm-up became steady in its time.
         samples_ms: Every timed run, a list for each block.
+        left_out: Why the figures are not of this launch: it drifted or was throttled. None when it has no
+            such flaw; where every launch has one, the figures are of all.
     """
 
     cold_start_ms: float
@@ -41,6 +43,7 @@ class LaunchReport:
     warmup_runs: int
     steady: bool
     samples_ms: tuple[tuple[float, ...], ...]
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class LatencyReport:
         sha256: Digest of the file.
         size_bytes: Size of the file.
         threads: Threads for the kernels.
-        runs: Timed runs over all launches.
+        runs: Timed runs over all launches that count.
         min_ms: Shortest run.
         p50_ms: Median run.
         p50_low_ms: Lower end of the median's 95 % interval.
@@ -70,7 +73,7 @@ class LatencyReport:
         pss_bytes: Proportional set size of that process after its runs, None where the system does not tell.
         heap_bytes: What its allocator has given out for the file, the arena of tensors with it, or None.
         disturbances: Why the figures may not be trusted; empty when the machine was quiet.
-        launches: The raw samples.
+        launches: The raw samples, also of launches that were left out.
         agreement: How the outputs of a device differ from those of the host; None on the host itself.
     """
 
