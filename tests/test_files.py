@@ -1,5 +1,8 @@
 """Files are whole or not there."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tfzip.files import written_beside
@@ -27,4 +30,18 @@ def test_a_block_that_raises_leaves_the_file_and_nothing_beside_it(tmp_path):
     with pytest.raises(ValueError, match="half-way"):
         write_and_stop(target)
     assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_several_threads_write_one_file_at_once(tmp_path):
+    target, together = tmp_path / "a.txt", threading.Barrier(2)
+
+    def write(text):
+        with written_beside(target) as partial:
+            partial.write_text(text)
+            together.wait(10)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, ("one", "two")))
+    assert target.read_text() in ("one", "two")
     assert list(tmp_path.iterdir()) == [target]

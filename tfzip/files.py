@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ def written_beside(target: Path) -> Iterator[Path]:
     """Gives a place beside a file to write to, and moves what is there into the file's place at the end.
 
     A block that raises leaves the target as it was and nothing beside it. A machine that stops leaves the old
-    file or the new one, never a part.
+    file or the new one, never a part. Processes and threads may write the same file; the last one wins.
 
     Args:
         target: The file to write; its folder exists.
@@ -21,7 +22,7 @@ def written_beside(target: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written to, or the disk is full.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         yield partial
         with partial.open("rb") as stream:
@@ -29,6 +30,20 @@ def written_beside(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(target: Path, content: str) -> Path:
+    """Writes a file that is whole or as it was, and returns its path.
+
+    Raises:
+        OptionError: It cannot be written.
+    """
+    try:
+        with written_beside(target) as partial:
+            partial.write_text(content)
+    except OSError as error:
+        raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
+    return target
 
 
 def cache_folder(name: str) -> Path:

@@ -149,8 +149,10 @@ def test_a_thermal_status_that_rises_is_a_disturbance(device, phone, int8):
 def test_a_phone_that_is_warm_is_waited_for_up_to_the_limit(device, phone, int8):
     (phone.root / "bin/cmd").write_text("#!/bin/sh\necho 400 > $TFZIP_DEVICE/temperature\n")
     start = time.monotonic()
-    tfzip.benchmark(int8, device={**device, "cooldown_s": 3.0}, **{**QUICK, "launches": 1})
+    report = tfzip.benchmark(int8, device={**device, "cooldown_s": 3.0}, **{**QUICK, "launches": 1})
     assert time.monotonic() - start > 3.0
+    told = [one for one in report.latencies[0].disturbances if "after 3 s of waiting" in one]
+    assert len(told) == 1
     (phone.root / "bin/cmd").write_text('#!/bin/sh\necho "$@" >> $TFZIP_DEVICE/commands\n')
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfzip.bench import BenchPlan
+from tfzip.bench import plan as plans
 from tfzip.bench.devices import HostDevice, Launch, Memory, Opening, TimedDevice, devices, host
 from tfzip.bench.plan import Workload
 from tfzip.bench.worker import WarmUp
@@ -71,6 +72,17 @@ def test_blocks_alternate_forwards_and_backwards_in_every_launch():
         assert [name for _, name in steps[3:15]] == (order + order[::-1]) * 2
         assert sorted(name for _, name in steps[15:]) == ["a", "bb", "ccc"]
     assert len(orders) > 1  # the order of the files is drawn anew for each launch
+
+
+def test_a_fast_file_gets_more_blocks_and_a_slow_one_beside_it_as_many(monkeypatch):
+    monkeypatch.setattr(plans, "_MAX_BLOCK_RUNS", 5)
+    plan = BenchPlan(launches=1, rounds=2, runs=1, min_duration_s=0.1)
+    calls = []
+    device = RecordingDevice()
+    fast, slow = device.measure(workloads("a", "bb"), plan, lambda *call: calls.append(call))
+    assert [block.size for block in fast.samples[0]] == [5] * 20  # 100 ms at 1 ms
+    assert [block.size for block in slow.samples[0]] == [3] * 20  # at least 100 ms at 2 ms
+    assert max(done for done, _, _ in calls) < calls[0][1]
 
 
 def test_results_come_back_in_the_order_of_the_workloads():

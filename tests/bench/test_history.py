@@ -14,7 +14,17 @@ import pytest
 
 import tfzip
 from tests.bench.test_benchmark import QUICK
-from tfzip.bench.history import add, changes_in, default_history, figures_of, stored
+from tfzip.bench.history import (
+    Change,
+    Figure,
+    add,
+    changes_between,
+    changes_in,
+    compare,
+    default_history,
+    figures_of,
+    stored,
+)
 from tfzip.errors import DataError
 
 MAIN = "from tfzip.cli import main; main()"
@@ -73,6 +83,89 @@ def test_intervals_that_meet_are_no_difference(report, tmp_path):
     assert {change.verdict for change in changes} == {"no difference"}
 
 
+def figure(sha256, position=0, report=0, **fields):
+    device = json.dumps({"name": "host", "cpu": "test"})
+    given = {"quantity": "p50_ms", "device": device, **fields}
+    return Figure(
+        "m.tflite",
+        sha256,
+        given["device"],
+        1,
+        given["quantity"],
+        1.0,
+        1.0,
+        1.0,
+        "2026-01-01",
+        report,
+        position,
+    )
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "pairs"),
+    [
+        ([], ["a", "b"], []),
+        ([["a", "b"]], ["b", "a"], [("b", "b", 1), ("a", "a", 1)]),  # the same file wins over its place
+        ([["a", "b"]], ["c", "d"], [("a", "c", 1), ("b", "d", 1)]),  # other files by their place
+        ([["a"], ["b"]], ["a"], [("a", "a", 1)]),  # the other one stood elsewhere
+        ([["a", "b"]], ["b", "c"], [("b", "b", 1)]),  # in the place of c was b, which is measured now
+        ([["a"], ["b", "c"]], ["d", "e", "f"], [("b", "d", 2), ("c", "e", 2)]),
+        ([["a", "a"], ["a"]], ["a", "a"], [("a", "a", 2), ("a", "a", 2)]),
+    ],
+)
+def test_a_file_is_compared_with_itself_or_with_what_stood_in_its_place(earlier, now, pairs):
+    before = [
+        figure(sha, place, number)
+        for number, shas in enumerate(earlier, start=1)
+        for place, sha in enumerate(shas)
+    ]
+    after = [figure(sha, place) for place, sha in enumerate(now)]
+    found = changes_between(before, after)
+    assert [(one.before.sha256, one.after.sha256, one.before.report) for one in found] == pairs
+
+
+def test_two_files_of_one_name_are_never_compared_with_each_other(report, tmp_path):
+    first, second = report.latencies
+    both = (replace(first, file="d1/m.tflite"), replace(second, file="d2/m.tflite"))
+    add(replace(report, latencies=both), tmp_path / "h")
+    assert changes_in(stored(tmp_path / "h")) == []
+    changes = add(replace(report, latencies=both[::-1]), tmp_path / "h")
+    assert [change.ratio for change in changes] == [1.0, 1.0]
+    assert [(change.before.report, change.before.position) for change in changes] == [(1, 1), (1, 0)]
+    assert len(changes_in(stored(tmp_path / "h"))) == 2
+
+
+def test_what_is_compared_without_being_added_begins_no_history(report, tmp_path):
+    assert compare(report, tmp_path / "h") == []
+    assert not (tmp_path / "h").exists()
+    add(report, tmp_path / "h")
+    assert len(compare(report, tmp_path / "h")) == 2
+    assert len(stored(tmp_path / "h")) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        (
+            {"name": "qemu", "core": "cortex-a53", "cpu": "cortex-a53", "fp16": True},
+            "qemu:cortex-a53, half precision",
+        ),
+        (
+            {"name": "android", "serial": "S1", "cores": "big", "cpu": "Tensor"},
+            "android:S1, big cores (Tensor)",
+        ),
+        ({"name": "host", "memory_bytes": None, "cpu": None}, "host"),
+        ({"name": "of_another_version", "x": "y"}, "of_another_version"),
+    ],
+)
+def test_a_change_names_the_device(device, words):
+    one = figure("a", device=json.dumps(device), quantity="instructions")
+    text = str(Change(one, replace(one, value=2.0), "slower"))
+    assert text.startswith(f"m.tflite on {words}, 1 thread(s): 2 instructions after 1")
+    assert text.endswith("(the same file): more instructions, ratio 2.000")
+    assert "slower" in str(Change(figure("a"), figure("a"), "slower"))
+
+
 def test_another_processor_is_another_device(report, tmp_path):
     add(report, tmp_path / "h")
     assert add(scaled(report, 3.0, cpu="another"), tmp_path / "h") == []
@@ -115,6 +208,8 @@ def test_csv_has_a_line_for_each_latency(report):
     rows = list(csv.DictReader(io.StringIO(report.to_csv())))
     assert [float(row["p50_ms"]) for row in rows] == [one.p50_ms for one in report.latencies]
     assert {row["device"] for row in rows} == {"host"}
+    phone = replace(report, device={"name": "android", "serial": "S1", "cores": "all"})
+    assert next(csv.DictReader(io.StringIO(phone.to_csv())))["device"] == "android:S1"
 
 
 class Tags(HTMLParser):

@@ -40,7 +40,7 @@ def test_threads_may_be_one_number_or_a_list():
     [
         (100.0, 5),  # 100 runs over 5 launches of 4 blocks; the duration asks for one run of 50 ms
         (0.5, 100),  # 1 s / 20 blocks = 50 ms per block
-        (0.001, 5000),  # 50,000 by duration, capped
+        (0.001, 5000),  # 200,000 by launch, in 40 blocks
     ],
 )
 def test_a_block_honours_runs_and_duration(run_ms, expected):
@@ -48,4 +48,15 @@ def test_a_block_honours_runs_and_duration(run_ms, expected):
 
 
 def test_the_cap_of_a_block_does_not_cut_the_runs_asked_for():
-    assert BenchPlan(runs=200_000).runs_per_block(0.001) == 10_000
+    assert BenchPlan(runs=200_000, min_duration_s=0).runs_per_block(0.001) == 10_000
+
+
+@pytest.mark.parametrize("run_ms", [0.001, 0.05, 3.0, 1000.0])
+def test_runs_and_duration_both_hold_for_fast_and_slow_files(run_ms):
+    plan = BenchPlan(runs=1024, min_duration_s=60)
+    blocks = plan.blocks_for(run_ms)
+    runs = plan.launches * blocks * plan.runs_per_block(run_ms)
+    assert blocks % 2 == 0
+    assert plan.runs_per_block(run_ms) <= 5000
+    assert runs >= 1024
+    assert 60 <= runs * run_ms / 1e3 <= max(61, 2 * 1024 * run_ms / 1e3)

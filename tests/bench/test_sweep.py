@@ -57,6 +57,21 @@ def test_threads_that_add_nothing_are_told():
     assert found.advice()[-1] == "2 thread(s) do as well there: 10.4 ms."
 
 
+def test_disturbed_settings_are_marked_and_not_advised():
+    quiet = Setting("big", 1, 10.0, None, False)
+    found = SweepReport("m.tflite", {"name": "x"}, (quiet, Setting("big", 2, 5.0, None, True)))
+    assert found.fastest == quiet
+    assert str(found).splitlines() == [
+        "big cores, 1 thread(s): 10 ms",
+        "big cores, 2 thread(s): 5 ms, disturbed",
+        "Fastest: big cores, 1 thread(s): 10 ms.",
+        "1 setting(s) were disturbed, which the advice leaves out. Measure again on a quiet device.",
+    ]
+    none = SweepReport("m.tflite", {"name": "x"}, (Setting("big", 2, 5.0, None, True),))
+    assert none.fastest.threads == 2
+    assert "1 setting(s) were disturbed, all of them" in none.advice()[-1]
+
+
 @dataclass(frozen=True)
 class ClusteredDevice(RecordingDevice):
     """Takes longer on little cores.

@@ -15,6 +15,7 @@ from tfzip.bench.devices import Device, Measurement, devices, find_device
 from tfzip.bench.devices.device import Progress
 from tfzip.bench.devices.vendor_bench import NOTE as VENDOR_NOTE
 from tfzip.bench.energy import EnergyReport
+from tfzip.bench.kept import MAX_DRIFT
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.report import BenchmarkReport, LatencyReport, LaunchReport, Verdict
 from tfzip.bench.statistics import (
@@ -32,7 +33,6 @@ from tfzip.tflite import read
 PathLike = str | os.PathLike[str]
 
 _ERROR_RATE = 0.01
-_MAX_DRIFT = 0.05
 _MAX_OUTLIERS = 0.05
 _MAX_SPREAD = 0.10
 _BUSY_LOAD = 0.5
@@ -81,10 +81,7 @@ def benchmark(
     for path in paths:
         read(path)  # most damage is found here, in a millisecond
     where = find_device(device)
-    if plan.energy and not where.measures_energy:
-        raise OptionError(
-            "Energy is measured on android and ssh devices, this machine's with --device ssh:localhost."
-        )
+    _check_wishes(where, plan)
     config, environment = devices.config_of(where), where.environment(plan)
     rows = _rows(data)
     latencies: list[LatencyReport] = []
@@ -111,11 +108,24 @@ def benchmark(
         plan,
         tuple(latencies),
         tuple(verdicts),
-        _notes(environment, plan) if latencies else (),
+        (*_notes(environment, plan), *_repeated(latencies)) if latencies else (),
         tuple(counted),
         tuple(_deadlines(latencies, plan)),
         tuple(energies),
     )
+
+
+def _check_wishes(device: Device, plan: BenchPlan) -> None:
+    """Raises `OptionError` when the plan asks for what the device cannot measure."""
+    if plan.energy and not device.measures_energy:
+        raise OptionError(
+            "Energy is measured on android and ssh devices, this machine's with --device ssh:localhost."
+        )
+    if plan.deadline_ms is not None and not device.tells_time:
+        raise OptionError(
+            f"A deadline needs a device that tells time; {devices.name_of(device)} counts instructions."
+            " Leave deadline_ms out, or measure on host, android or ssh."
+        )
 
 
 def _checked_paths(files: PathLike | Sequence[PathLike]) -> list[Path]:
@@ -148,8 +158,9 @@ def _part_of(progress: Progress | None, index: int, parts: int) -> Progress | No
 
 
 def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> LatencyReport:
-    samples = np.concatenate([block for launch in measured.samples for block in launch])
-    centre = median_interval(measured.samples, seed=plan.seed)
+    kept = measured.kept()
+    samples = np.concatenate([block for launch in kept for block in launch])
+    centre, found = median_interval(kept, seed=plan.seed), percentiles(samples)
     return LatencyReport(
         file=str(workload.path),
         sha256=sha256_of(workload.path),
@@ -158,21 +169,22 @@ def _latency(workload: Workload, measured: Measurement, plan: BenchPlan) -> Late
         runs=samples.size,
         p50_low_ms=centre.low,
         p50_high_ms=centre.high,
-        **{f"{name}_ms": value for name, value in percentiles(samples).items()},
+        **{f"{name}_ms": value for name, value in found.items()},
+        jitter_ms=found["max"] - found["min"],
         cold_start_ms=stdlib.median(o.cold_start_ms for o in measured.openings),
         init_ms=stdlib.median(o.init_ms for o in measured.openings),
         first_inference_ms=stdlib.median(o.first_inference_ms for o in measured.openings),
         peak_memory_bytes=measured.memory.peak_bytes,
         pss_bytes=measured.memory.pss_bytes,
         heap_bytes=measured.memory.heap_bytes,
-        disturbances=tuple(_disturbances(measured, samples)),
+        disturbances=tuple(_disturbances(measured, plan)),
         launches=tuple(_launches(measured)),
         agreement=measured.agreement,
     )
 
 
 def _launches(measured: Measurement) -> list[LaunchReport]:
-    triples = zip(measured.openings, measured.warm_ups, measured.samples, strict=True)
+    each = zip(measured.openings, measured.warm_ups, measured.samples, measured.flaws.values(), strict=True)
     return [
         LaunchReport(
             opening.cold_start_ms,
@@ -181,29 +193,41 @@ def _launches(measured: Measurement) -> list[LaunchReport]:
             warm_up.runs,
             warm_up.steady,
             tuple(tuple(block.round(_DECIMALS).tolist()) for block in blocks),
+            flaw or None,
         )
-        for opening, warm_up, blocks in triples
+        for opening, warm_up, blocks, flaw in each
     ]
 
 
-def _disturbances(measured: Measurement, samples: np.ndarray[Any, Any]) -> list[str]:
-    found = list(measured.remarks)
+def _disturbances(measured: Measurement, plan: BenchPlan) -> list[str]:
+    found, kept = [*measured.remarks, *_left_out(measured, plan)], measured.kept()
     restless = sum(not warm_up.steady for warm_up in measured.warm_ups)
     if restless:
         found.append(f"{restless} of {len(measured.warm_ups)} launches never became steady")
-    drift = drift_fraction(np.concatenate([block_medians(launch) for launch in measured.samples]))
-    if abs(drift) > _MAX_DRIFT:
+    drift = drift_fraction(np.concatenate([block_medians(launch) for launch in kept]))
+    if abs(drift) > MAX_DRIFT:
         found.append(f"latency drifted by {drift:+.0%}")
-    outliers = outlier_fraction(samples)
+    outliers = outlier_fraction(np.concatenate([block for launch in kept for block in launch]))
     if outliers > _MAX_OUTLIERS:
         found.append(f"{outliers:.0%} of runs took over 1.5x the median")
-    medians = [float(np.median(np.concatenate(launch))) for launch in measured.samples]
+    medians = [float(np.median(np.concatenate(launch))) for launch in kept]
     if max(medians) > (1 + _MAX_SPREAD) * min(medians):
         found.append(f"launches differ by {max(medians) / min(medians) - 1:.0%}")
     return found
 
 
+def _left_out(measured: Measurement, plan: BenchPlan) -> list[str]:
+    """Returns what is said when too few launches neither drifted nor were throttled."""
+    good = sum(not flaw for flaw in measured.flaws.values())
+    if good >= plan.launches:
+        return []
+    if good:
+        return [f"only {good} of {len(measured.flaws)} launches neither drifted nor were throttled"]
+    return [f"all {len(measured.flaws)} launches drifted or were throttled, and the figures are of these"]
+
+
 def _deadlines(latencies: Sequence[LatencyReport], plan: BenchPlan) -> Iterator[DeadlineVerdict]:
+    """Yields verdicts on every run, also of launches that do not count: a miss while throttled is a miss."""
     for one in latencies if plan.deadline_ms is not None else ():
         blocks = [block for launch in one.launches for block in launch.samples_ms]
         yield deadline_verdict(one.file, one.threads, np.concatenate(blocks), float(plan.deadline_ms or 0))
@@ -215,7 +239,7 @@ def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) ->
     confidence = 1 - _ERROR_RATE / (len(workloads) - 1)
     verdicts = []
     for workload, result in zip(workloads[1:], measured[1:], strict=True):
-        found = paired_ratio(measured[0].samples, result.samples, confidence=confidence)
+        found = paired_ratio(*result.paired(measured[0]), confidence=confidence)
         verdicts.append(
             Verdict(
                 str(workload.path),
@@ -229,6 +253,16 @@ def _verdicts(workloads: Sequence[Workload], measured: Sequence[Measurement]) ->
             )
         )
     return verdicts
+
+
+def _repeated(latencies: Sequence[LatencyReport]) -> Iterator[str]:
+    for one in latencies:
+        if out := [launch.left_out for launch in one.launches if launch.left_out]:
+            what = "are left out of the figures" if len(out) < len(one.launches) else "have a flaw"
+            yield (
+                f"{one.file}, {one.threads} thread(s): {len(out)} of {len(one.launches)} launches {what}:"
+                f" {', '.join(dict.fromkeys(out))}."
+            )
 
 
 def _notes(environment: Mapping[str, Any], plan: BenchPlan) -> tuple[str, ...]:

@@ -82,11 +82,25 @@ def _bars(
 
 
 def _latency_table(latencies: Sequence["LatencyReport"]) -> str:
-    names = ("file", "threads", "min", "median", "p90", "p99", "max", "first result", "memory", "size")
+    names = (
+        "file",
+        "threads",
+        "min",
+        "median",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+        "jitter",
+        "first result",
+        "memory",
+        "size",
+    )
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = []
     for one in latencies:
-        times = (one.min_ms, one.p50_ms, one.p90_ms, one.p99_ms, one.max_ms, one.cold_start_ms)
+        tail = (one.p99_ms, one.p999_ms, one.max_ms, one.jitter_ms)
+        times = (one.min_ms, one.p50_ms, one.p90_ms, *tail, one.cold_start_ms)
         sizes = (one.peak_memory_bytes, one.size_bytes)
         cells = [one.file, str(one.threads), *map(format_ms, times), *map(format_bytes, sizes)]
         rows.append("".join(f"<td>{_text(cell)}</td>" for cell in cells))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfzip.bench.statistics import Samples
+from tfzip.bench.statistics import Samples, percentiles
 from tfzip.units import format_fraction, format_ms
 
 _CONFIDENCE = 0.95
@@ -24,7 +24,10 @@ class DeadlineVerdict:
         missed: How many took longer.
         miss_rate_high: Upper end of the share of runs that miss it, with 95 % confidence (Clopper and Pearson
             1934), if runs were independent. Without a miss it is about 3 over the runs.
+        p99_ms: 99 % of runs took at most this long.
+        p999_ms: 99.9 % of runs took at most this long; with fewer than 1,000 runs close to the longest.
         worst_ms: The longest run.
+        jitter_ms: The longest run less the shortest.
         verdict: `"met"` when no run missed it, else `"missed"`.
     """
 
@@ -34,21 +37,25 @@ class DeadlineVerdict:
     runs: int
     missed: int
     miss_rate_high: float
+    p99_ms: float
+    p999_ms: float
     worst_ms: float
+    jitter_ms: float
     verdict: str
 
     def __str__(self) -> str:
         how = "in all" if not self.missed else f"by {self.missed:,} of"
         return (
             f"{self.file}: the deadline of {format_ms(self.deadline_ms)} was {self.verdict} {how}"
-            f" {self.runs:,} runs, the longest {format_ms(self.worst_ms)}; at most"
+            f" {self.runs:,} runs: p99 {format_ms(self.p99_ms)}, p99.9 {format_ms(self.p999_ms)}, the longest"
+            f" {format_ms(self.worst_ms)}, jitter {format_ms(self.jitter_ms)}; at most"
             f" {format_fraction(self.miss_rate_high)} of runs miss it (95 % confidence)."
         )
 
 
 def deadline_verdict(file: str, threads: int, samples: Samples, deadline_ms: float) -> DeadlineVerdict:
     """Returns the verdict on samples in milliseconds, shape (runs,)."""
-    missed = int((samples > deadline_ms).sum())
+    missed, at = int((samples > deadline_ms).sum()), percentiles(samples)
     return DeadlineVerdict(
         file,
         threads,
@@ -56,7 +63,10 @@ def deadline_verdict(file: str, threads: int, samples: Samples, deadline_ms: flo
         samples.size,
         missed,
         highest_rate(missed, samples.size),
-        float(samples.max()),
+        at["p99"],
+        at["p999"],
+        at["max"],
+        at["max"] - at["min"],
         "missed" if missed else "met",
     )
 

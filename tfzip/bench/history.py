@@ -3,12 +3,14 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tfzip.bench.devices.device import spec_of
 from tfzip.bench.report import BenchmarkReport
 from tfzip.errors import DataError
 from tfzip.units import format_count, format_ms
@@ -28,6 +30,9 @@ _MARGIN = {_TIME: 0.05, _COUNT: 1e-3}
 """What figures move by from one benchmark to the next without a cause: as for published ones, 5 %."""
 
 
+_COUNTED_VERDICTS = {"slower": "more instructions", "faster": "fewer instructions"}
+
+
 @dataclass(frozen=True)
 class Figure:
     """One measured figure of one file.
@@ -42,6 +47,8 @@ class Figure:
         low: Lower end of its 95 % interval.
         high: Upper end.
         date: When it was measured.
+        report: Number of its report in the history; 0 before it is added.
+        position: Place among the files of that name in the report.
     """
 
     name: str
@@ -53,6 +60,23 @@ class Figure:
     low: float
     high: float
     date: str
+    report: int = 0
+    position: int = 0
+
+    @property
+    def series(self) -> tuple[str, str, int, str]:
+        """What it has in common with the figures that it is compared with."""
+        return self.name, self.device, self.threads, self.quantity
+
+    @property
+    def where(self) -> str:
+        """The device in words: its name and first field, the cores, and the processor."""
+        config = json.loads(self.device)
+        cores = config.get("cores", "all")
+        words = [spec_of(config), *([f"{cores} cores"] if cores != "all" else [])]
+        words += ["half precision"] if config.get("fp16") else []
+        cpu = config.get("cpu")
+        return ", ".join(words) + (f" ({cpu})" if cpu and cpu not in words[0] else "")
 
 
 @dataclass(frozen=True)
@@ -75,13 +99,15 @@ class Change:
         return self.after.value / self.before.value
 
     def __str__(self) -> str:
-        show = format_ms if self.after.quantity == _TIME else format_count
+        counted = self.after.quantity == _COUNT
+        show = format_count if counted else format_ms
         file = "the same file" if self.before.sha256 == self.after.sha256 else "another file of that name"
-        unit = "" if self.after.quantity == _TIME else " instructions"
+        unit = " instructions" if counted else ""
+        verdict = _COUNTED_VERDICTS.get(self.verdict, self.verdict) if counted else self.verdict
         return (
-            f"{self.after.name}, {self.after.threads} thread(s): {show(self.after.value)}{unit} after"
-            f" {show(self.before.value)} on {self.before.date[:10]} ({file}): {self.verdict},"
-            f" ratio {self.ratio:.3f}"
+            f"{self.after.name} on {self.after.where}, {self.after.threads} thread(s):"
+            f" {show(self.after.value)}{unit} after {show(self.before.value)} on {self.before.date[:10]}"
+            f" ({file}): {verdict}, ratio {self.ratio:.3f}"
         )
 
 
@@ -91,19 +117,37 @@ def default_history() -> Path:
     return Path(root) / "tfzip" / "history.sqlite"
 
 
+def check(path: Path) -> None:
+    """Begins a history if need be, so that what cannot be written shows before anything is measured.
+
+    Raises:
+        DataError: The file is no history, or cannot be written.
+    """
+    with _opened(path):
+        pass
+
+
+def compare(report: BenchmarkReport, path: Path) -> list[Change]:
+    """Returns how a report's figures differ from the last ones of the same files, and adds nothing.
+
+    Raises:
+        DataError: The file is no history.
+    """
+    if not path.exists():
+        return []
+    with _opened(path) as database:
+        return _changes(database, list(figures_of(report)))
+
+
 def add(report: BenchmarkReport, path: Path) -> list[Change]:
-    """Adds a report and returns how its figures differ from the last ones of the same files' names.
+    """Adds a report and returns how its figures differ from the last ones of the same files.
 
     Raises:
         DataError: The file is no history, or cannot be written.
     """
     figures = list(figures_of(report))
     with _opened(path) as database, database:
-        changes = [
-            Change(before, figure, _verdict(before, figure))
-            for figure in figures
-            if (before := _last(database, figure))
-        ]
+        changes = _changes(database, figures)
         row = database.execute(
             "INSERT INTO reports (date, device, report) VALUES (?, ?, ?)",
             (report.environment["date"], _device(report), report.to_json()),
@@ -132,24 +176,59 @@ def stored(path: Path, name: str | None = None) -> list[Figure]:
         raise DataError(f"There is no history at {path} yet. `tfzip bench FILE` begins one.")
     with _opened(path) as database:
         rows = database.execute(
-            f"{_SELECT} WHERE (?1 IS NULL OR name = ?1) ORDER BY figures.report, figures.rowid",
+            f"{_SELECT} WHERE (?1 IS NULL OR name = ?1) {_ORDER}",
             (name,),
         )
-        return [Figure(*row) for row in rows]
+        return _placed(Figure(*row) for row in rows)
 
 
 def changes_in(figures: Sequence[Figure]) -> list[Change]:
-    """Returns the last change of every file's name, device, number of threads and quantity."""
-    last: dict[tuple[Any, ...], list[Figure]] = {}
+    """Returns the changes of the last report of every file's name, device, number of threads and quantity."""
+    series: dict[tuple[Any, ...], list[Figure]] = {}
     for figure in figures:
-        key = (figure.name, figure.device, figure.threads, figure.quantity)
-        last.setdefault(key, []).append(figure)
-    pairs = [found[-2:] for found in last.values() if len(found) > 1]
-    return [Change(before, after, _verdict(before, after)) for before, after in pairs]
+        series.setdefault(figure.series, []).append(figure)
+    changes = []
+    for found in series.values():
+        last = [figure for figure in found if figure.report == found[-1].report]
+        changes += changes_between(found[: -len(last)], last)
+    return changes
 
 
-def figures_of(report: BenchmarkReport) -> Iterator[Figure]:
-    """Yields the figures of a report that are worth keeping apart."""
+def changes_between(earlier: Sequence[Figure], figures: Sequence[Figure]) -> list[Change]:
+    """Returns how figures of one report differ from earlier ones.
+
+    A figure is compared with the last one of the same file. Where that was never measured, it is compared
+    with the file in its place among those of its name in the last report that had any, unless that file is
+    measured now as well.
+
+    Args:
+        earlier: Of other reports, from the earliest to the latest.
+        figures: Of one report.
+    """
+    now = {figure.sha256 for figure in figures}
+    pairs = [
+        (_before([one for one in earlier if one.series == figure.series], figure, now), figure)
+        for figure in figures
+    ]
+    return [Change(before, after, _verdict(before, after)) for before, after in pairs if before]
+
+
+def _before(series: Sequence[Figure], figure: Figure, now: Set[str]) -> Figure | None:
+    same = [one for one in series if one.sha256 == figure.sha256]
+    last = (same or series)[-1:]
+    found = [one for one in same or series if one.report == last[0].report]
+    placed = [one for one in found if one.position == figure.position]
+    if same:
+        return (placed or last)[0]
+    return placed[0] if placed and placed[0].sha256 not in now else None
+
+
+def figures_of(report: BenchmarkReport) -> list[Figure]:
+    """Returns the figures of a report that are worth keeping apart."""
+    return _placed(_figures(report))
+
+
+def _figures(report: BenchmarkReport) -> Iterator[Figure]:
     device, date = _device(report), str(report.environment["date"])
     for one in report.latencies:
         ends = (one.p50_ms, one.p50_low_ms, one.p50_high_ms)
@@ -158,6 +237,26 @@ def figures_of(report: BenchmarkReport) -> Iterator[Figure]:
         total = float(counted.instructions.total)
         name = Path(counted.file).name
         yield Figure(name, counted.sha256, device, 1, _COUNT, total, total, total, date)
+
+
+def _placed(figures: Iterable[Figure]) -> list[Figure]:
+    """Returns figures with their position among those of the same name in the same report."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    placed = []
+    for figure in figures:
+        key = (figure.report, *figure.series)
+        placed.append(replace(figure, position=seen[key]))
+        seen[key] += 1
+    return placed
+
+
+def _changes(database: sqlite3.Connection, figures: Sequence[Figure]) -> list[Change]:
+    names = sorted({(figure.name, figure.device) for figure in figures})
+    earlier: list[Figure] = []
+    for name in names:
+        rows = database.execute(f"{_SELECT} WHERE name = ? AND figures.device = ? {_ORDER}", name)
+        earlier += _placed(Figure(*row) for row in rows)
+    return changes_between(earlier, figures)
 
 
 def _device(report: BenchmarkReport) -> str:
@@ -175,18 +274,10 @@ def _verdict(before: Figure, after: Figure) -> str:
 
 
 _SELECT = (
-    "SELECT name, sha256, figures.device, threads, quantity, value, low, high, date"
+    "SELECT name, sha256, figures.device, threads, quantity, value, low, high, date, figures.report"
     " FROM figures JOIN reports ON reports.id = figures.report"
 )
-
-
-def _last(database: sqlite3.Connection, figure: Figure) -> Figure | None:
-    row = database.execute(
-        f"{_SELECT} WHERE name = ? AND figures.device = ? AND threads = ? AND quantity = ?"
-        " ORDER BY figures.report DESC LIMIT 1",
-        (figure.name, figure.device, figure.threads, figure.quantity),
-    ).fetchone()
-    return Figure(*row) if row else None
+_ORDER = "ORDER BY figures.report, figures.rowid"
 
 
 @contextmanager

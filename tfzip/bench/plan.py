@@ -11,6 +11,7 @@ from tfzip.errors import OptionError, did_you_mean
 
 MAX_THREADS = 256
 _MAX_BLOCK_RUNS = 5000
+_LEAST_RUN_MS = 1e-4  # below, a clock tells nothing
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class BenchPlan:
         min_duration_s: Least time spent on the timed runs of a file, in seconds; short models get more runs.
             Defaults to 1.
         launches: Fresh processes per file; a verdict needs at least 2. Defaults to 5.
-        rounds: Times that A B B A is repeated in a launch. Defaults to 2.
+        rounds: Times that A B B A is repeated in a launch, more for fast files. Defaults to 2.
         warmup_s: Longest warm-up of a launch in seconds; it ends earlier when steady. Defaults to 2.
         timeout_s: Longest time for opening a file and its first run, in seconds. Defaults to 60.
         deadline_ms: What a run may take, for a verdict on every file; None for no verdict. Defaults to None.
@@ -65,10 +66,11 @@ class BenchPlan:
         _check("energy_repeats", self.energy_repeats, LEAST_REPEATS, 1000)
         for name in ("min_duration_s", "warmup_s", "timeout_s", "energy_window_s"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+            if not (_is_number(value) and 0 <= value < math.inf):
                 raise OptionError(f"{name} must be a number of seconds from 0. Received: {value!r}.")
-        if self.deadline_ms is not None and not 0 < self.deadline_ms < math.inf:
-            raise OptionError(f"deadline_ms must be a time above 0. Received: {self.deadline_ms!r}.")
+        deadline: Any = self.deadline_ms
+        if deadline is not None and not (_is_number(deadline) and 0 < deadline < math.inf):
+            raise OptionError(f"deadline_ms must be a time above 0, as a number. Received: {deadline!r}.")
         if self.timeout_s == 0:
             raise OptionError("timeout_s must leave time to open a file. Received: 0.")
 
@@ -88,15 +90,29 @@ class BenchPlan:
 
     @property
     def blocks(self) -> int:
-        """Blocks of a file in a launch."""
+        """Blocks of a file in a launch, unless a fast file needs more."""
         return 2 * self.rounds
 
-    def runs_per_block(self, run_ms: float) -> int:
-        """Returns the runs of a block of a file that takes `run_ms` for one, at most 5,000 beyond `runs`."""
-        blocks = self.launches * self.blocks
-        by_count = math.ceil(self.runs / blocks)
-        by_duration = math.ceil(1000 * self.min_duration_s / blocks / max(run_ms, 1e-6))
-        return max(by_count, min(by_duration, _MAX_BLOCK_RUNS))
+    def blocks_for(self, run_ms: float) -> int:
+        """Returns the blocks in a launch of a file that takes `run_ms` for a run.
+
+        More than `blocks` where blocks of 5,000 runs would not last `min_duration_s`.
+        """
+        rounds = math.ceil(self._runs_by_duration(run_ms) / self.launches / (2 * _MAX_BLOCK_RUNS))
+        return max(self.blocks, 2 * rounds)
+
+    def runs_per_block(self, run_ms: float, blocks: int | None = None) -> int:
+        """Returns the runs of a block, so that `runs` and `min_duration_s` both hold.
+
+        Args:
+            run_ms: What a run takes, in milliseconds.
+            blocks: Blocks in a launch. Defaults to `blocks_for(run_ms)`.
+        """
+        total = self.launches * (blocks or self.blocks_for(run_ms))
+        return max(math.ceil(self.runs / total), math.ceil(self._runs_by_duration(run_ms) / total))
+
+    def _runs_by_duration(self, run_ms: float) -> int:
+        return math.ceil(1000 * self.min_duration_s / max(run_ms, _LEAST_RUN_MS))
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,10 @@ class Workload:
     path: Path
     threads: int
     data: Any = None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check(name: str, value: Any, low: int, high: int) -> None:

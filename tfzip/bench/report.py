@@ -13,10 +13,10 @@ from tfzip.bench.agreement import Agreement
 from tfzip.bench.arm_cost import InstructionReport
 from tfzip.bench.chart import chart_page
 from tfzip.bench.deadline import DeadlineVerdict
+from tfzip.bench.devices.device import spec_of
 from tfzip.bench.energy import EnergyReport
 from tfzip.bench.plan import BenchPlan
-from tfzip.errors import OptionError
-from tfzip.files import check_target, written_beside
+from tfzip.files import check_target, write_text
 from tfzip.units import format_bytes, format_ms
 
 SCHEMA_VERSION = 2
@@ -33,6 +33,8 @@ class LaunchReport:
         warmup_runs: Runs until steady.
         steady: Whether warm-up became steady in its time.
         samples_ms: Every timed run, a list for each block.
+        left_out: Why the figures are not of this launch: it drifted or was throttled. None when it has no
+            such flaw; where every launch has one, the figures are of all.
     """
 
     cold_start_ms: float
@@ -41,6 +43,7 @@ class LaunchReport:
     warmup_runs: int
     steady: bool
     samples_ms: tuple[tuple[float, ...], ...]
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class LatencyReport:
         sha256: Digest of the file.
         size_bytes: Size of the file.
         threads: Threads for the kernels.
-        runs: Timed runs over all launches.
+        runs: Timed runs over all launches that count.
         min_ms: Shortest run.
         p50_ms: Median run.
         p50_low_ms: Lower end of the median's 95 % interval.
@@ -62,6 +65,7 @@ class LatencyReport:
         p99_ms: 99 % of runs took at most this long.
         p999_ms: 99.9 % of runs took at most this long; with fewer than 1,000 runs close to the longest.
         max_ms: Longest run.
+        jitter_ms: Longest run less the shortest.
         cold_start_ms: From starting the process to the first result, median over launches.
         init_ms: Reading the file, building the interpreter, allocating tensors, median over launches.
         first_inference_ms: The first run, median over launches.
@@ -69,7 +73,7 @@ class LatencyReport:
         pss_bytes: Proportional set size of that process after its runs, None where the system does not tell.
         heap_bytes: What its allocator has given out for the file, the arena of tensors with it, or None.
         disturbances: Why the figures may not be trusted; empty when the machine was quiet.
-        launches: The raw samples.
+        launches: The raw samples, also of launches that were left out.
         agreement: How the outputs of a device differ from those of the host; None on the host itself.
     """
 
@@ -87,6 +91,7 @@ class LatencyReport:
     p99_ms: float
     p999_ms: float
     max_ms: float
+    jitter_ms: float
     cold_start_ms: float
     init_ms: float
     first_inference_ms: float
@@ -96,11 +101,6 @@ class LatencyReport:
     disturbances: tuple[str, ...]
     launches: tuple[LaunchReport, ...]
     agreement: Agreement | None = None
-
-    @property
-    def jitter_ms(self) -> float:
-        """Longest run less the shortest."""
-        return self.max_ms - self.min_ms
 
     def __str__(self) -> str:
         return (
@@ -186,7 +186,7 @@ class BenchmarkReport:
             facts = _flat(asdict(one))
             if found.tell() == 0:
                 writer.writerow(["device", "date", *facts])
-            writer.writerow([self.device["name"], self.environment["date"], *facts.values()])
+            writer.writerow([spec_of(self.device), self.environment["date"], *facts.values()])
         return found.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -201,12 +201,7 @@ class BenchmarkReport:
         target = check_target(path)
         kinds: dict[str, Callable[[], str]] = {".csv": self.to_csv, ".html": lambda: chart_page(self)}
         content = kinds.get(target.suffix, lambda: self.to_json() + "\n")()
-        try:
-            with written_beside(target) as partial:
-                partial.write_text(content)
-        except OSError as error:
-            raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
-        return target
+        return write_text(target, content)
 
     def __str__(self) -> str:
         lines: Sequence[object] = (

@@ -1,13 +1,20 @@
 """Which cores, and how many threads: latency against energy over the settings of a device."""
 
+import csv
+import io
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from tfzip.bench.benchmark import PathLike, benchmark
 from tfzip.bench.devices import Device, devices, find_device
+from tfzip.bench.devices.device import spec_of
 from tfzip.bench.plan import BenchPlan
 from tfzip.errors import OptionError
+from tfzip.files import check_target, write_text
 from tfzip.units import format_ms
 
 _NEAR = 1.10
@@ -33,7 +40,8 @@ class Setting:
 
     def __str__(self) -> str:
         energy = "" if self.millijoules is None else f", {self.millijoules:.3g} mJ"
-        return f"{self.cores} cores, {self.threads} thread(s): {format_ms(self.latency_ms)}{energy}"
+        mark = ", disturbed" if self.disturbed else ""
+        return f"{self.cores} cores, {self.threads} thread(s): {format_ms(self.latency_ms)}{energy}{mark}"
 
 
 @dataclass(frozen=True)
@@ -51,16 +59,21 @@ class SweepReport:
     settings: tuple[Setting, ...]
 
     @property
+    def trusted(self) -> tuple[Setting, ...]:
+        """Settings that were not disturbed; all where every one was."""
+        return tuple(one for one in self.settings if not one.disturbed) or self.settings
+
+    @property
     def fastest(self) -> Setting:
-        """The setting with the shortest median."""
-        return min(self.settings, key=lambda one: one.latency_ms)
+        """The setting with the shortest median among the trusted ones."""
+        return min(self.trusted, key=lambda one: one.latency_ms)
 
     @property
     def front(self) -> tuple[Setting, ...]:
-        """Settings that none beats in latency and energy, fastest first; without energy the fastest."""
-        if any(one.millijoules is None for one in self.settings):
+        """Trusted settings that none beats in both, fastest first; without energy the fastest."""
+        if any(one.millijoules is None for one in self.trusted):
             return (self.fastest,)
-        ordered = sorted(self.settings, key=lambda one: (one.latency_ms, one.millijoules))
+        ordered = sorted(self.trusted, key=lambda one: (one.latency_ms, one.millijoules))
         found: list[Setting] = []
         for one in ordered:
             if not found or (one.millijoules or 0.0) < (found[-1].millijoules or 0.0):
@@ -77,12 +90,44 @@ class SweepReport:
             if near[-1] != fastest:
                 saved = 1 - (near[-1].millijoules or 0.0) / (fastest.millijoules or 1.0)
                 found.append(f"At most a tenth slower with {saved:.0%} less energy: {near[-1]}.")
-        fewer = [one for one in self.settings if one.cores == fastest.cores and one.threads < fastest.threads]
+        fewer = [one for one in self.trusted if one.cores == fastest.cores and one.threads < fastest.threads]
         enough = [one for one in fewer if one.latency_ms <= _NEAR * fastest.latency_ms]
         if enough:
             least = min(enough, key=lambda one: one.threads)
             found.append(f"{least.threads} thread(s) do as well there: {format_ms(least.latency_ms)}.")
-        return found
+        return [*found, *self._doubts()]
+
+    def to_json(self) -> str:
+        """Returns the settings and the advice as JSON text."""
+        return json.dumps({**asdict(self), "advice": self.advice()}, indent=1, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """Returns a line for each setting."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "device", *(field.name for field in fields(Setting))])
+        writer.writerows([self.file, spec_of(self.device), *astuple(one)] for one in self.settings)
+        return text.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report beside its target and moves it into place.
+
+        Args:
+            path: `.csv` for a table, anything else for the JSON.
+
+        Raises:
+            OptionError: The target cannot be written; an existing file is left as it was.
+        """
+        target = check_target(path)
+        content = self.to_csv() if target.suffix == ".csv" else self.to_json() + "\n"
+        return write_text(target, content)
+
+    def _doubts(self) -> list[str]:
+        disturbed = sum(one.disturbed for one in self.settings)
+        if not disturbed:
+            return []
+        left_out = "all of them" if disturbed == len(self.settings) else "which the advice leaves out"
+        return [f"{disturbed} setting(s) were disturbed, {left_out}. Measure again on a quiet device."]
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.settings), *self.advice()])

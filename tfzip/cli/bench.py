@@ -1,14 +1,16 @@
 """`tfzip bench`: files are measured in turns in child processes; a table and verdicts are printed."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfzip.cli.bench_tables import print_changes, print_report
+from tfzip.cli.bench_output import check_targets, keep_all, print_all, save_all, targets_of
+from tfzip.cli.bench_tables import print_changes
 from tfzip.errors import OptionError
 
 if TYPE_CHECKING:
@@ -59,33 +61,36 @@ if TYPE_CHECKING:
 @click.option("--sweep", is_flag=True, help="On a device: try its clusters of cores and numbers of threads.")
 @click.option("--compare", is_flag=True, help="Show what changed since the last time; without FILES, of all.")
 @click.option("--history", help="Where figures are kept.  [default: ~/.local/share/tfzip/history.sqlite]")
-@click.option("--no-history", is_flag=True, help="Keep nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--no-history", is_flag=True, help="Add nothing to the history.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the report as JSON, of several devices as a list."
+)
 def command(files: tuple[str, ...], **options: Any) -> None:
     """Measure latency, start-up and memory of FILES in turns; the first is the baseline of the verdicts.
 
-    On several devices they are measured at the same time.
+    On several devices they are measured at the same time, after this machine, which is measured alone.
     """
     from tfzip.bench.devices import device_with
-    from tfzip.bench.history import changes_in, default_history, stored
-    from tfzip.files import check_target
+    from tfzip.bench.history import default_history
 
     chosen = _Chosen(**{field.name: options.pop(field.name) for field in fields(_Chosen)})
     kept = Path(chosen.history) if chosen.history else default_history()
     if not files:
-        if not chosen.compare:
-            raise OptionError("Name a .tflite file to measure, or --compare alone for what changed before.")
-        print_changes(changes_in(stored(kept)))
+        _show_history(kept, chosen)
         return
-    for output in chosen.outputs:
-        check_target(output)
-        _refuse_overwriting(output, files, options["data"])
     given = {name: options.pop(name) for name in _DEVICE_FIELDS}
-    devices = {spec: device_with(spec, given) for spec in options.pop("devices")}
+    specs = list(dict.fromkeys(options.pop("devices")))
     if chosen.sweep:
-        _sweep(files, devices, chosen, options)
+        _check_sweep(files, specs, chosen, {**given, **options})
+    targets = targets_of(chosen.outputs, specs)
+    check_targets(chain.from_iterable(targets.values()), files, options["data"])
+    devices = {spec: device_with(spec, given) for spec in specs}
+    if chosen.sweep:
+        _sweep(files[0], devices[specs[0]], chosen, options)
     else:
-        _measure(files, devices, chosen, kept, {**options, "threads": _counts(chosen.threads)})
+        _measure(
+            files, devices, _Kept(kept, targets), chosen, {**options, "threads": _counts(chosen.threads)}
+        )
 
 
 @dataclass(frozen=True)
@@ -101,53 +106,89 @@ class _Chosen:
     as_json: bool
 
 
-def _sweep(
-    files: Sequence[str], devices: Mapping[str, "Device"], chosen: _Chosen, options: dict[str, Any]
+@dataclass(frozen=True)
+class _Kept:
+    """Where reports go: the history, and the files of each device."""
+
+    history: Path
+    targets: Mapping[str, Sequence[str]]
+
+
+def _show_history(history: Path, chosen: _Chosen) -> None:
+    from tfzip.bench.history import changes_in, stored
+
+    if not chosen.compare:
+        raise OptionError("Name a .tflite file to measure, or --compare alone for what changed before.")
+    changes = changes_in(stored(history))
+    if chosen.as_json:
+        click.echo(json.dumps([asdict(change) for change in changes], indent=1))
+    else:
+        print_changes(changes)
+
+
+def _check_sweep(
+    files: Sequence[str], specs: Sequence[str], chosen: _Chosen, options: Mapping[str, Any]
 ) -> None:
+    """Raises `OptionError` for what a sweep has no use for."""
+    if chosen.threads != "1" or len(files) > 1 or len(specs) > 1:
+        raise OptionError("--sweep takes one file and one device, and chooses the threads itself.")
+    named = {
+        "--cores": options["cores"] is not None,
+        "--deadline-ms": options["deadline_ms"] is not None,
+        "--compare": chosen.compare,
+        "--history": chosen.history is not None,
+    }
+    if useless := [name for name, is_given in named.items() if is_given]:
+        raise OptionError(
+            f"--sweep chooses the cores itself, gives no verdicts and keeps no history."
+            f" Leave out {', '.join(useless)}."
+        )
+    if pages := [output for output in chosen.outputs if output.endswith(".html")]:
+        raise OptionError(f"--sweep writes .json and .csv. Received: --output {pages[0]}.")
+
+
+def _sweep(file: str, device: "Device", chosen: _Chosen, options: dict[str, Any]) -> None:
     from rich.console import Console
 
     from tfzip.bench.sweep import sweep
 
-    if chosen.threads != "1" or len(files) > 1 or len(devices) > 1:
-        raise OptionError("--sweep takes one file and one device, and chooses the threads itself.")
+    del options["deadline_ms"]
     with _Bar(Console(stderr=True)) as bar:
-        for device in devices.values():
-            click.echo(str(sweep(files[0], device=device, progress=bar.update, **options)))
+        report = sweep(file, device=device, progress=bar.update, **options)
+    click.echo(report.to_json() if chosen.as_json else str(report))
+    for output in chosen.outputs:
+        click.echo(f"Wrote {report.save(output)}", err=True)
 
 
 def _measure(
     files: Sequence[str],
     devices: Mapping[str, "Device"],
+    kept: _Kept,
     chosen: _Chosen,
-    history: Path,
     options: Mapping[str, Any],
 ) -> None:
+    """Measures; everything is printed and written before the history is touched, and errors come last."""
     from rich.console import Console
 
-    from tfzip.bench.history import add
+    from tfzip.bench.history import check
     from tfzip.bench.parallel import benchmark_devices, raise_first
 
-    messages = Console(stderr=True)
-    with _Bar(messages) as bar:
+    if not chosen.no_history:
+        check(kept.history)
+    with _Bar(Console(stderr=True)) as bar:
         results = benchmark_devices(files, devices, progress=bar.update, **options)
-    for spec, report in results.reports.items():
-        for output in chosen.outputs:
-            target = _named_for(output, spec) if len(devices) > 1 else output
-            messages.print(f"Wrote {report.save(target)}", soft_wrap=True, highlight=False)
-        if chosen.as_json:
-            click.echo(report.to_json())
-        else:
-            print_report(report)
-        changes = [] if chosen.no_history else add(report, history)
-        if chosen.compare:
-            print_changes(changes)
+    print_all(results.reports, as_json=chosen.as_json, several=len(devices) > 1)
+    errors = save_all(results.reports, kept.targets)
+    errors += keep_all(
+        results.reports.values(),
+        kept.history,
+        keep=not chosen.no_history,
+        show=chosen.compare and bool(results.reports),
+        err=chosen.as_json,
+    )
     raise_first(results)
-
-
-def _named_for(output: str, spec: str) -> str:
-    """Returns the name of a report of one device among several."""
-    path = Path(output)
-    return str(path.with_name(f"{path.stem}-{re.sub('[^A-Za-z0-9.-]+', '-', spec)}{path.suffix}"))
+    if errors:
+        raise errors[0]
 
 
 _DEVICE_FIELDS = ("cores", "fp16", "runner", "runner_binary", "adb")
@@ -160,25 +201,13 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _refuse_overwriting(output: str, files: Iterable[str], data: str | None) -> None:
-    """Raises `OptionError` when the report would replace a file that is read, under whatever name."""
-    named = [] if data is None else [data, data.partition("#")[0]]  # a split may follow the path of data
-    target = Path(output)
-    for source in map(Path, (*files, *named)):
-        if target.exists() and source.exists() and target.samefile(source):
-            raise OptionError(
-                f"--output {output} is {source}, which is measured or read; the report would replace it."
-                " Name another file, for example --output bench.json."
-            )
-
-
 class _Bar:
     """A progress bar on standard error, shown on a terminal only."""
 
     def __init__(self, console: Any) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._progress.add_task("starting")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfzip.tables import table
+from tfzip.tables import print_table
 from tfzip.units import format_bytes
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ def print_report(report: "BenchmarkReport") -> None:
     """Prints tables and sentences."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     facts = report.environment
     console.print(f"{facts['cpu']}, {facts['cores']} cores, {facts['runtime']} {facts['runtime_version']}")
     for title, columns in (("Latency in ms", _LATENCY), ("Start in ms, peak memory", _START)):
         if report.latencies:
-            console.print(_table(report.latencies, title, columns))
+            _print_table(console, report.latencies, title, columns)
     if report.instructions:
         _print_instructions(console, report.instructions)
     for sentence in (
@@ -33,7 +33,7 @@ def print_report(report: "BenchmarkReport") -> None:
         *report.notes,
         *report.disturbances(),
     ):
-        console.print(str(sentence), soft_wrap=True, markup=False)
+        console.print(str(sentence), soft_wrap=True)
 
 
 def _ms(value: float) -> str:
@@ -73,10 +73,10 @@ def _print_instructions(console: Any, reports: Sequence["InstructionReport"]) ->
     columns: dict[str, Callable[[InstructionReport], str]] = {
         name: partial(_of_class, name=name) for name in ("total", *used)
     }
-    console.print(_table(reports, "Instructions per inference, in millions", columns))
-    console.print(_table(reports, "Memory and outputs", _COUNTED))
+    _print_table(console, reports, "Instructions per inference, in millions", columns)
+    _print_table(console, reports, "Memory and outputs", _COUNTED)
     for one in reports:
-        console.print(_operations(one))
+        _print_operations(console, one)
 
 
 def _of_class(report: "InstructionReport", name: str) -> str:
@@ -87,7 +87,7 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.3g}" if count else "-"
 
 
-def _operations(report: "InstructionReport") -> Any:
+def _print_operations(console: Any, report: "InstructionReport") -> None:
     total = report.instructions.total
     counts = [
         (one.name, "XNNPACK" if one.delegated else "LiteRT", one.instructions.total)
@@ -95,23 +95,24 @@ def _operations(report: "InstructionReport") -> Any:
     ]
     counts.append(("between operations", "LiteRT", total - sum(count for _, _, count in counts)))
     rows = [(name, by, _millions(count), f"{count / total:.1%}") for name, by, count in counts]
-    return table(("operation", "by", ">millions", ">share"), rows, title=f"Operations of {report.file}")
+    headings = ("operation", "by", ">millions", ">share")
+    print_table(console, headings, rows, folding=("operation",), title=f"Operations of {report.file}")
 
 
-def _table(reports: Sequence[Any], title: str, columns: Mapping[str, Callable[..., str]]) -> Any:
+def _print_table(
+    console: Any, reports: Sequence[Any], title: str, columns: Mapping[str, Callable[..., str]]
+) -> None:
     threads = ("threads",) if hasattr(reports[0], "threads") else ()
     headings = ("file", *(f">{name}" for name in (*threads, *columns)))
     rows = [
         (r.file, *(str(r.threads) for _ in threads), *(show(r) for show in columns.values())) for r in reports
     ]
-    made = table(headings, rows, folding=("file",), title=title)
-    made.columns[0].min_width = 12
-    return made
+    print_table(console, headings, rows, keys=1 + len(threads), folding=("file",), title=title)
 
 
-def print_changes(changes: Sequence["Change"]) -> None:
-    """Prints what became slower or faster."""
+def print_changes(changes: Sequence["Change"], *, err: bool = False) -> None:
+    """Prints what became slower or faster, to standard error if asked for."""
     for change in changes:
-        click.echo(str(change))
+        click.echo(str(change), err=err)
     if not changes:
-        click.echo("No file of these names was measured before on this device.")
+        click.echo("No file of these names was measured before on this device.", err=err)

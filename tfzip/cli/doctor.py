@@ -163,7 +163,7 @@ def _tensor(t: Any, name: str) -> Any:
 def _print(findings: dict[str, Any]) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"tfzip {findings['tfzip']}, Python {findings['python']}, {findings['system']}")
     console.print(
         _table("Packages", [(p["name"], p["version"], p["for"], p["remedy"]) for p in findings["packages"]])
@@ -176,7 +176,7 @@ def _print(findings: dict[str, Any]) -> None:
     console.print(_table("Devices", [(d["name"], "", d["what"], "") for d in findings["devices"]]))
     console.print(_table("Tools", [(t["name"], t["path"], t["for"], t["remedy"]) for t in findings["tools"]]))
     sets = ", ".join(findings["data_sets"]) or "no data sets"
-    console.print(f"Data in {findings['data_folder']}: {sets}", soft_wrap=True, markup=False)
+    console.print(f"Data in {findings['data_folder']}: {sets}", soft_wrap=True)
     if not findings["ready"]:
         console.print("Not ready: install what is missing among tensorflow, keras and one runtime.")
 

@@ -96,10 +96,9 @@ def command(
     else:
         given |= {"bits": _widths(options["bits"]), "metric": options["metric"], "scheme": options["scheme"]}
         report = run_isolated("tfzip.precision.mixed:sensitivity_spec", model, data, **given)
-    messages = Console(stderr=True, highlight=False)
     for made in (plot and report.plot(plot), output and report.save(output)):
         if made:
-            messages.print(f"Wrote {made}", soft_wrap=True)
+            click.echo(f"Wrote {made}", err=True)
     if as_json:
         click.echo(report.to_json())
     else:

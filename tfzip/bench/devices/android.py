@@ -64,12 +64,13 @@ class AndroidDevice(LinkedDevice):
         """Pushes what is missing, and measures in turns, with constant clocks where the device has them."""
         link = self.link()
         before = preflight(link)
-        bench = self.bench(link, before, lambda: self._cool_down(link, before))
+        warm: dict[str, None] = {}
+        bench = self.bench(link, before, lambda: warm.update(dict.fromkeys(self._cool_down(link, before))))
         with _constant_clocks(link):
             results = bench.measure(workloads, plan, progress)
         after = preflight(link)
         for result in results:
-            result.remarks += _changes(before, after)
+            result.remarks += [*warm, *_changes(before, after)]
         return results
 
     def link(self) -> AdbLink:
@@ -96,16 +97,16 @@ class AndroidDevice(LinkedDevice):
         """Returns the folder on the device."""
         return self.folder
 
-    def _cool_down(self, link: Link, before: Preflight) -> None:
-        """Waits until the device is about as cool as at the start, or until the time is over."""
+    def _cool_down(self, link: Link, before: Preflight) -> list[str]:
+        """Waits until the device is about as cool as at the start; returns a remark if the time is over."""
         if before.temperature_c is None:
-            return
-        end = time.monotonic() + self.cooldown_s
-        while time.monotonic() < end:
-            now = preflight(link).temperature_c
-            if now is None or now <= before.temperature_c + _WARMER_C:
-                return
+            return []
+        limit_c, end = before.temperature_c + _WARMER_C, time.monotonic() + self.cooldown_s
+        while (now_c := preflight(link).temperature_c) is not None and now_c > limit_c:
+            if time.monotonic() >= end:
+                return [f"a launch began above {limit_c:g} C, after {self.cooldown_s:g} s of waiting for it"]
             time.sleep(_POLL_S)
+        return []
 
 
 @contextmanager

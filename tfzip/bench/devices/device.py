@@ -60,6 +60,7 @@ class Measurement:
         openings: One for each launch.
         warm_ups: One for each launch.
         samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
+        flaws: Why a launch does not count, by its number and in the order of the samples; empty if it does.
         counted: Instructions, where they are counted.
         remarks: What happened meanwhile that makes the figures doubtful.
         energy: Of an inference, where the plan asks for it.
@@ -70,10 +71,28 @@ class Measurement:
     openings: list[Opening] = field(default_factory=list)
     warm_ups: list[WarmUp] = field(default_factory=list)
     samples: list[list[Samples]] = field(default_factory=list)
+    flaws: dict[int, str] = field(default_factory=dict)
     counted: Counted | None = None
     agreement: Agreement | None = None
     energy: EnergyReport | None = None
     remarks: list[str] = field(default_factory=list)
+
+    def kept(self) -> list[list[Samples]]:
+        """Returns the samples of launches without a flaw; of all where none is left."""
+        good = [one for one, flaw in zip(self.samples, self.flaws.values(), strict=True) if not flaw]
+        return good or self.samples
+
+    def paired(self, baseline: "Measurement") -> tuple[list[list[Samples]], list[list[Samples]]]:
+        """Returns the baseline's samples and these, of launches in which both took turns without a flaw.
+
+        Where fewer than two are left, those of all launches in which they took turns.
+        """
+        both = [number for number in baseline.flaws if number in self.flaws]
+        good = [number for number in both if not baseline.flaws[number] and not self.flaws[number]]
+        chosen = good if len(good) > 1 else both
+        sides = [dict(zip(one.flaws, one.samples, strict=True)) for one in (baseline, self)]
+        first, second = ([side[number] for number in chosen] for side in sides)
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -97,9 +116,13 @@ class Device(ABC):
 
     Attributes:
         measures_energy: Whether its energy can be measured, if it has a meter.
+        tells_time: Whether it measures latencies; others count instructions.
+        needs_quiet_here: Whether it times what this machine computes, so that nothing else may run here.
     """
 
     measures_energy: ClassVar[bool] = False
+    tells_time: ClassVar[bool] = True
+    needs_quiet_here: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -142,7 +165,7 @@ class Ticker:
 
     Args:
         progress: What is called before each step, or None.
-        total: Steps in all.
+        total: Steps in all, as far as they are foreseen.
     """
 
     def __init__(self, progress: Progress | None, total: int) -> None:
@@ -153,7 +176,7 @@ class Ticker:
     def __call__(self, what: str) -> None:
         """Tells of the next step."""
         if self._progress is not None:
-            self._progress(self._done, self._total, what)
+            self._progress(min(self._done, self._total), self._total, what)
         self._done += 1
 
 
@@ -170,6 +193,18 @@ def device_with(spec: str, fields_given: Mapping[str, Any]) -> Device:
     found = find_device(spec)
     given = {name: value for name, value in fields_given.items() if value is not None}
     return devices.get({**devices.config_of(found), **given}) if given else found
+
+
+def spec_of(config: Mapping[str, Any]) -> str:
+    """Returns the name of a device with its first field, as `--device` takes it, such as `"ssh:pi@board"`.
+
+    Args:
+        config: Name and fields of a device, as reports have them; the name may be one of another version.
+    """
+    name = str(config["name"])
+    known = fields(devices.type_of(name)) if name in devices else ()
+    first = next((config.get(one.name) for one in known if not one.kw_only), None)
+    return f"{name}:{first}" if first and isinstance(first, str) else name
 
 
 def find_device(spec: str | Mapping[str, Any] | Device) -> Device:

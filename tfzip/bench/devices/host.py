@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfzip.bench.devices.device import Found, Memory, Opening, devices
 from tfzip.bench.devices.machine import describe_machine, physical_memory_bytes
@@ -34,6 +34,8 @@ class HostDevice(TimedDevice):
     """
 
     memory_bytes: int | None = None
+
+    needs_quiet_here: ClassVar[bool] = True
 
     @classmethod
     def found_here(cls) -> list[Found]:

@@ -30,6 +30,7 @@ if command -v getprop >/dev/null 2>&1; then
 fi
 true
 """
+_MAX_CORES = 1024
 CLUSTERS = ("little", "mid", "big", "all")
 
 
@@ -62,7 +63,7 @@ class Preflight:
             return None
         chosen = self.clusters.get(cores)
         if chosen is None:
-            if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", cores):
+            if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", cores):
                 raise UnknownNameError("cluster of cores", cores, self.clusters)
             chosen = _numbers(cores)
             if missing := sorted(set(chosen) - set(self.clusters["all"])):
@@ -154,5 +155,11 @@ def _numbers(cores: str) -> tuple[int, ...]:
     found: set[int] = set()
     for part in cores.split(","):
         low, _, high = part.partition("-")
-        found |= set(range(int(low), int(high or low) + 1))
+        first, last = int(low), int(high or low)
+        if not first <= last < _MAX_CORES:
+            raise OptionError(
+                f"cores takes numbers below {_MAX_CORES:,}, and the lower one first, such as 4-7."
+                f" Received: {part!r}."
+            )
+        found |= set(range(first, last + 1))
     return tuple(sorted(found))

@@ -226,6 +226,7 @@ class RemoteLaunch(Launch):
             return
         self._staged.fastest_khz = max(self._staged.fastest_khz, *seen)
         if min(seen) < _CLOCK_FELL * self._staged.fastest_khz:
+            self.throttled = True
             self._staged.remarks.append(
                 f"the core's clock fell from {self._staged.fastest_khz // 1000} to {min(seen) // 1000} MHz"
             )

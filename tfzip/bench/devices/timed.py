@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from tfzip.bench.devices.device import Device, Measurement, Memory, Opening, Progress, Ticker
+from tfzip.bench.kept import flaw_of, lacking
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
@@ -21,9 +22,11 @@ class Launch(ABC):
 
     Attributes:
         opening: What it took to open it.
+        throttled: Whether the clock fell while it was timed.
     """
 
     opening: Opening
+    throttled: bool = False
 
     @abstractmethod
     def warm_up(self) -> WarmUp:
@@ -74,19 +77,26 @@ def take_turns(
     for workload in workloads:  # first, so that a file that cannot run is found before time is spent
         tick(f"memory of {workload.path.name}")
         results.append(Measurement(launcher.memory(workload, plan)))
-    for number in range(plan.launches):
-        order = np.random.default_rng([plan.seed, number]).permutation(len(workloads))
+    every = list(range(len(workloads)))
+    for number in range(2 * plan.launches):
+        again = number >= plan.launches
+        chosen = lacking([one.flaws for one in results], plan.launches) if again else every
+        order = np.random.default_rng([plan.seed, number]).permutation(chosen)
         for start in range(0, len(order), _TOGETHER):
             together = order[start : start + _TOGETHER]
-            _launch_all(launcher, [(workloads[i], results[i]) for i in together], plan, tick)
+            _launch_all(launcher, [(workloads[i], results[i]) for i in together], plan, tick, number)
     return results
 
 
 def _launch_all(
-    launcher: Launcher, pairs: Sequence[tuple[Workload, Measurement]], plan: BenchPlan, tick: Ticker
+    launcher: Launcher,
+    pairs: Sequence[tuple[Workload, Measurement]],
+    plan: BenchPlan,
+    tick: Ticker,
+    number: int,
 ) -> None:
     with ExitStack() as stack:
-        turns = []
+        turns: list[tuple[Launch, float, list[Samples], Workload]] = []
         for workload, result in pairs:
             tick(f"opening {workload.path.name}")
             launch = stack.enter_context(launcher.launch(workload, plan))
@@ -94,11 +104,15 @@ def _launch_all(
             result.openings.append(launch.opening)
             result.warm_ups.append(warm_up)
             result.samples.append([])
-            turns.append((launch, plan.runs_per_block(warm_up.run_ms), result.samples[-1], workload))
-        for index in range(plan.blocks):
-            for launch, runs, blocks, workload in turns if index % 2 == 0 else reversed(turns):
-                tick(f"timing {workload.path.name}")
-                blocks.append(launch.time_block(runs, index))
+            turns.append((launch, warm_up.run_ms, result.samples[-1], workload))
+        count = max(plan.blocks_for(run_ms) for _, run_ms, _, _ in turns)  # as many of each, to be paired
+        for index in range(count):
+            for launch, run_ms, blocks, workload in turns if index % 2 == 0 else reversed(turns):
+                if index < plan.blocks:  # steps that a fast file needs beyond were not counted
+                    tick(f"timing {workload.path.name}")
+                blocks.append(launch.time_block(plan.runs_per_block(run_ms, count), index))
+        for (_, result), (launch, _, blocks, _) in zip(pairs, turns, strict=True):
+            result.flaws[number] = flaw_of(blocks, throttled=launch.throttled)
 
 
 @dataclass(frozen=True)

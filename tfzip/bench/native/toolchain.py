@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ _ANDROID_API = 26
 _BUILD_TIMEOUT_S = 300.0
 SYSTEMS = ("linux-x86_64", "linux-aarch64", "android-aarch64")
 """What a runner can be built for."""
+_locks: dict[Path, threading.Lock] = {}
+_locks_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,15 @@ _REMEDIES = {
 def _built(code: Path, compiler: Compiler, flags: Sequence[str], name: str) -> Path:
     key = hashlib.sha256(code.read_bytes() + repr((compiler, flags, _version(compiler))).encode())
     target = cache_folder("native") / f"{name}-{key.hexdigest()[:16]}"
-    if target.exists():
-        return target
+    with _locks_guard:
+        lock = _locks.setdefault(target, threading.Lock())
+    with lock:  # devices that are measured at once build it once
+        if not target.exists():
+            _build(target, code, compiler, flags)
+    return target
+
+
+def _build(target: Path, code: Path, compiler: Compiler, flags: Sequence[str]) -> None:
     with written_beside(target) as partial:
         command = [*compiler.command, *flags, "-o", str(partial), str(code), *compiler.libraries]
         done = subprocess.run(  # noqa: S603 (the user's compiler)
@@ -131,7 +141,6 @@ def _built(code: Path, compiler: Compiler, flags: Sequence[str], name: str) -> P
                 f"{compiler.command[0]} cannot build {code.name}: {reason}. Install another compiler."
             )
         partial.chmod(0o755)
-    return target
 
 
 def _version(compiler: Compiler) -> str:
