@@ -63,20 +63,12 @@ class ChoiceLayer(keras.layers.Layer):  # type: ignore[misc]
         """Returns the shape that every option gives."""
         return self.branches[0].compute_output_shape(input_shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Any) -> Any:
         """Computes the option at `place`, or the mixture."""
         if self.mixed is not None:
             shares = keras.ops.cast(self.mixed, inputs.dtype)
-            return sum(
-                shares[place] * self._through(branch, inputs, training)
-                for place, branch in enumerate(self.branches)
-            )
-        branches = [lambda x, branch=branch: self._through(branch, x, training) for branch in self.branches]
-        return keras.ops.switch(self.place, branches, inputs)
-
-    @staticmethod
-    def _through(branch: keras.layers.Layer, inputs: Any, training: bool | None) -> Any:
-        return branch(inputs, training=training) if branch._call_has_training_arg else branch(inputs)  # noqa: SLF001
+            return sum(shares[place] * branch(inputs) for place, branch in enumerate(self.branches))
+        return keras.ops.switch(self.place, self.branches, inputs)
 
 
 def places(layers: Sequence[ChoiceLayer], choices: Mapping[str, Any]) -> list[int]:

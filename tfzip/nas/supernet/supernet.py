@@ -125,7 +125,8 @@ class Supernet(keras.Model):  # type: ignore[misc]
         model = keras.models.clone_model(self.model, clone_function=plain)
         for layer in self.model.layers:
             source = layer.branches[chosen[layer.name]] if isinstance(layer, ChoiceLayer) else layer
-            model.get_layer(layer.name).set_weights(source.get_weights())
+            if source.weights:
+                model.get_layer(layer.name).set_weights(source.get_weights())
         if calibration is not None:
             _set_statistics(model, calibration)
         return model
