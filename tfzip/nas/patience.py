@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TypeVar
 
 from tfzip.errors import MissingDependencyError, OptionError
@@ -33,7 +34,8 @@ def answered(action: Callable[[], T], where: str) -> T:
             raise
         except ImportError as error:
             raise MissingDependencyError(
-                f"The storage {_shown(where)} needs a driver that is not installed: {error}."
+                f"The storage {_shown(where)} needs a driver that is not installed. For PostgreSQL:"
+                ' pip install "tfzip[postgres]".'
             ) from error
         except Exception as error:  # each driver of a database has classes of its own
             if not _is_gone(error):
@@ -53,6 +55,14 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def with_driver(url: str) -> str:
+    """Returns the URL of a PostgreSQL database with the driver that is installed, unless it names one."""
+    scheme, found, rest = url.partition("://")
+    if scheme != "postgresql" or find_spec("psycopg") is not None or find_spec("psycopg2") is None:
+        return url
+    return f"postgresql+psycopg2{found}{rest}"
 
 
 def _is_gone(error: Exception) -> bool:

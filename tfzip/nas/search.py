@@ -104,7 +104,10 @@ def search(
         if unbegun <= 0:  # others are at work
             time.sleep(_POLL_S)
             continue
-        _one(study, objective, chosen, halting, goal, trials, seed)
+        try:
+            _one(study, objective, chosen, halting, goal, trials, seed)
+        finally:
+            study.let_go()
         study.refresh()
         if progress is not None:
             progress(_line(study, goal, trials, time.monotonic() - began))

@@ -14,12 +14,12 @@ import numpy as np
 
 from tfzip.errors import MissingDependencyError, OptionError
 from tfzip.nas.evaluation import Evaluation
-from tfzip.nas.patience import answered, quiet
+from tfzip.nas.patience import answered, quiet, with_driver
 from tfzip.nas.space import Choice, Choices, Space
 from tfzip.nas.stoppers import Curve
 from tfzip.nas.strategies import Strategy
 from tfzip.nas.trial import Goal, History, Trial
-from tfzip.nas.workers import is_lost, owner
+from tfzip.nas.workers import is_lost, let_go, take
 
 if TYPE_CHECKING:
     pass
@@ -72,6 +72,7 @@ class Study:
         self._where = os.fspath(storage)
         self.history = History()
         self._known: set[int] = set()
+        self._owned = ""
         directions = ["minimize" if name.startswith("-") else "maximize" for name in goal.maximize]
         self._study = self._at_storage(
             lambda: optuna.create_study(
@@ -86,6 +87,7 @@ class Study:
         Returns:
             What `tell` takes, and the sample.
         """
+        self._owned = take()
         trial = self._at_storage(lambda: self._begun(strategy, seed))
         retried = self._system(trial).get("fixed_params")
         self.refresh()
@@ -142,6 +144,10 @@ class Study:
         """Keeps what was measured of a finalist."""
         self._at_storage(lambda: self._study.set_user_attr(f"{_MEASURED}:{number}", dict(metrics)))
 
+    def let_go(self) -> None:
+        """Ends the work on a trial, whatever came of it."""
+        let_go(self._owned)
+
     def beat(self, trial: Any) -> None:
         """Shows that the worker of a trial is alive."""
         with suppress(Exception):  # the next one will do
@@ -184,7 +190,7 @@ class Study:
     def _begun(self, strategy: Strategy, seed: int) -> Any:
         self._study.sampler = _sampler(self._optuna, strategy, {}, seed, 0)
         trial = self._study.ask()
-        trial.set_user_attr(_OWNER, owner())
+        trial.set_user_attr(_OWNER, self._owned)
         trial.set_user_attr(_BEAT, datetime.now(UTC).isoformat())
         return trial
 
@@ -225,7 +231,7 @@ class Study:
         if self._where == MEMORY:
             return None
         if "://" in self._where:
-            return self._where
+            return with_driver(self._where)
         folder = Path(self._where).absolute().parent
         if not folder.is_dir():
             raise OptionError(f"The folder of the storage {self._where!r} does not exist.")
