@@ -4,6 +4,7 @@ import http.server
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,18 @@ def test_a_board_is_measured_by_the_vendors_tool(board, stub, small, large):  # 
     assert report.latencies[0].agreement is None
     assert report.verdicts[0].verdict == "slower"
     assert NOTE in report.notes
+
+
+@needs_compiler
+def test_a_files_name_runs_nothing_on_the_board(board, stub, small, tmp_path):  # noqa: F811
+    path = tmp_path / "x.$(touch pwned)"
+    path.write_bytes(small.read_bytes())
+    shelf = tmp_path / "it's a shelf"
+    for fields in ({"runner": "benchmark_model", "runner_binary": stub}, {"runner": "native"}):
+        tfzip.benchmark(path, device={**board, **fields, "folder": str(shelf)}, **QUICK)
+    assert all("$" not in one.name for one in shelf.iterdir())
+    assert not list(Path(board["config"]).parent.rglob("pwned"))
+    assert not (Path.home() / "pwned").exists()
 
 
 @needs_compiler
