@@ -1,6 +1,7 @@
 """Android devices behind the real adb: pretended phones that run the pushed programs under QEMU."""
 
 import json
+import re
 import threading
 import time
 
@@ -191,15 +192,21 @@ def test_energy_is_what_running_on_adds(server, int8):  # noqa: F811
     assert energy.low_millijoules < energy.millijoules < energy.high_millijoules
     assert violations(json.loads(report.to_json()), SCHEMA, SCHEMA) == []
     assert phone.running() == []
-    (phone.root / "sys/class/power_supply/battery/status").write_text("Charging\n")
+    status = phone.root / "sys/class/power_supply/battery/status"
+    short = tfzip.benchmark(int8, device=f"android:{phone.serial}", energy=True, energy_window_s=0.1, **QUICK)
+    assert (len(short.latencies), short.energies) == (1, ())
+    assert re.search("was not measured: (The gauge|Meter) 'battery'", short.notes[-1])
+    status.write_text("Charging\n")
     with pytest.raises(DeviceError, match="battery is charging.*Unplug it"):
         tfzip.benchmark(int8, device=f"android:{phone.serial}", energy=True, **QUICK)
     adb("disconnect", phone.serial)
 
 
 def test_a_phone_that_is_plugged_in_has_no_meter(device, int8):
+    began = []
     with pytest.raises(DeviceError, match="battery is charging"):
-        tfzip.benchmark(int8, device=device, energy=True, **QUICK)
+        tfzip.benchmark(int8, device=device, energy=True, progress=lambda *step: began.append(step), **QUICK)
+    assert not began  # it is said before anything is measured
     with pytest.raises(OptionError, match="android and ssh"):
         tfzip.benchmark(int8, energy=True, **QUICK)
 

@@ -91,11 +91,13 @@ def benchmark(
     verdicts: list[Verdict] = []
     counted: list[InstructionReport] = []
     energies: list[EnergyReport] = []
+    said: list[str] = []
     for index, threads in enumerate(plan.threads):
         workloads = [Workload(path, threads, rows) for path in paths]
         part = _part_of(progress, index, len(plan.threads))
         measured = where.measure(workloads, plan, part)
         energies += [one.energy for one in measured if one.energy]
+        said += [note for one in measured for note in one.notes]
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
         counted += [
@@ -111,7 +113,7 @@ def benchmark(
         plan,
         tuple(latencies),
         tuple(verdicts),
-        _notes(environment, plan) if latencies else (),
+        (*(_notes(environment, plan) if latencies else ()), *dict.fromkeys(said)),
         tuple(counted),
         tuple(_deadlines(latencies, plan)),
         tuple(energies),

@@ -62,6 +62,7 @@ class Measurement:
         samples: Milliseconds, nested as launches of blocks of runs; empty where time means nothing.
         counted: Instructions, where they are counted.
         remarks: What happened meanwhile that makes the figures doubtful.
+        notes: What a reader should know besides, in sentences.
         energy: Of an inference, where the plan asks for it.
         agreement: How the outputs differ from those of the host; None on the host itself.
     """
@@ -74,6 +75,7 @@ class Measurement:
     agreement: Agreement | None = None
     energy: EnergyReport | None = None
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

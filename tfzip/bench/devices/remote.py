@@ -13,16 +13,17 @@ import numpy as np
 from tfzip.bench.agreement import Agreement, Reference, agreement
 from tfzip.bench.devices.device import Measurement, Memory, Opening, Progress
 from tfzip.bench.devices.link import Link
-from tfzip.bench.devices.power import measure_power
+from tfzip.bench.devices.power import measure_power, meter_of
 from tfzip.bench.devices.shelf import Shelf
 from tfzip.bench.devices.timed import Launch, take_turns
 from tfzip.bench.energy import EnergyReport, energy_report
+from tfzip.bench.meters import Meter
 from tfzip.bench.native.runner import PROTOCOL, RunnerCall, RunnerProcess
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.reference import reference_of
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
-from tfzip.errors import DeviceError
+from tfzip.errors import DeviceError, TfzipError
 
 _COMMAND_TIMEOUT_S = 30.0
 _PATIENCE = 20.0
@@ -83,13 +84,17 @@ class RemoteBench:
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None
     ) -> list[Measurement]:
         """Measures in turns, the outputs of every launch compared with those of the host."""
+        meter = meter_of(self.link) if plan.energy else None  # without one nothing is measured
         results = take_turns(self, workloads, plan, progress)
         for workload, result in zip(workloads, results, strict=True):
             staged = self._staged[workload.path]
             result.agreement = staged.agreed
             result.remarks += dict.fromkeys(staged.remarks)
-            if plan.energy:
-                result.energy = self._energy(workload, plan)
+            if meter is not None:
+                try:
+                    result.energy = self._energy(workload, plan, meter)
+                except TfzipError as error:  # the latencies are there
+                    result.notes.append(f"The energy of {workload.path} was not measured: {error}")
         return results
 
     def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
@@ -132,12 +137,13 @@ class RemoteBench:
             raise
         return launch
 
-    def _energy(self, workload: Workload, plan: BenchPlan) -> EnergyReport:
+    def _energy(self, workload: Workload, plan: BenchPlan, meter: Meter) -> EnergyReport:
         with self.launch(workload, plan) as launch:
             launch.warm_up()
-            meter, windows = measure_power(
+            windows = measure_power(
                 self.link,
                 launch.runner,
+                meter,
                 repeats=plan.energy_repeats,
                 window_s=plan.energy_window_s,
                 timeout_s=plan.timeout_s,
