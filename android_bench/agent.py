@@ -69,6 +69,14 @@ def interpreter_class():
     )
 
 
+def version_of(package):
+    """Returns the version of a package; "unknown" where neither Python nor the package tells."""
+    try:
+        return importlib.import_module("importlib.metadata").version(package)
+    except ImportError:  # no such module before Python 3.8, or a package that pip did not install
+        return str(getattr(importlib.import_module(package), "__version__", "unknown"))
+
+
 def first_line(error):
     """Returns the first line of what an error says."""
     return (str(error).splitlines() or [""])[0]
@@ -259,6 +267,7 @@ def work(options):
         "opened",
         runner=PROTOCOL,
         package=package,
+        version=version_of(package),
         load_ms=loaded - start,
         init_ms=opened - loaded,
         first_inference_ms=first_ms,

@@ -19,6 +19,7 @@ from tests.bench.files import convert, convolutions
 from tfzip.bench.devices import SshDevice, find_device
 from tfzip.bench.devices.ssh import SshLink
 from tfzip.bench.inputs import random_feed
+from tfzip.bench.native.library import library_version
 from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 from tfzip.runtime import open_session
 
@@ -129,6 +130,8 @@ def test_int8_is_identical_with_the_agent(board, int8, pair):
     device = {**board, "runner": "agent", "python": sys.executable}
     report = tfzip.benchmark([int8, pair], device=device, **QUICK)
     assert [latency.agreement.identical for latency in report.latencies] == [True, True]
+    assert report.environment["runtime"] == "litert"
+    assert report.environment["runtime_version"] == library_version()
     assert left_over(board["folder"]) == []
 
 
@@ -151,13 +154,15 @@ def test_boards_with_the_older_package_are_compared_with_its_rounding(board, tmp
     site = tmp_path / "site"
     for package, text in ("ai_edge_litert", "raise ImportError"), ("tflite_runtime", _OLD_PACKAGE):
         (site / package).mkdir(parents=True)
-        (site / package / "__init__.py").touch()
+        (site / package / "__init__.py").write_text('__version__ = "2.14.0"\n')
         (site / package / "interpreter.py").write_text(text.format(folder=str(site)))
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     report = tfzip.benchmark(path, device={**board, "runner": "agent", "python": str(python)}, **QUICK)
     assert report.latencies[0].agreement.identical
+    assert report.environment["runtime"] == "tflite_runtime"
+    assert report.environment["runtime_version"] == "2.14.0"
     feeds = [random_feed(open_session(path).inputs, seed) for seed in range(20)]
     here, there = (
         [[*open_session(path, portable=portable).run(feed).values()] for feed in feeds]

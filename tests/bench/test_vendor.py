@@ -12,9 +12,10 @@ import tfzip
 from tests.bench.arm import arm_library, needs_compiler  # noqa: F401 (a fixture)
 from tests.bench.phones import needs_adb, server  # noqa: F401 (a fixture)
 from tests.bench.test_ssh import board  # noqa: F401 (a fixture)
+from tfzip.artifact import sha256_of
 from tfzip.bench.devices.vendor_bench import NOTE
 from tfzip.bench.native.vendor import fetch_vendor, flags, parse_output, parse_result, vendor_binary
-from tfzip.errors import DeviceError, MissingDependencyError
+from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 
 QUICK = {"runs": 8, "min_duration_s": 0, "launches": 2, "rounds": 1}
 LINES = (
@@ -97,6 +98,17 @@ def test_a_board_is_measured_by_the_vendors_tool(board, stub, small, large):  # 
     assert report.latencies[0].agreement is None
     assert report.verdicts[0].verdict == "slower"
     assert NOTE in report.notes
+    assert report.environment["runtime"] == "benchmark_model"
+    assert report.environment["runtime_version"] == f"sha256 {sha256_of(stub)[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"), [({"energy": True}, "--energy"), ({"deadline_ms": 33}, "--dead")]
+)
+def test_what_the_tool_cannot_tell_is_refused(options, asked, small):
+    device = {"name": "ssh", "target": "nowhere", "runner": "benchmark_model"}
+    with pytest.raises(OptionError, match=f"{asked}.* needs --runner native"):
+        tfzip.benchmark(small, device=device, **QUICK, **options)
 
 
 @needs_compiler

@@ -98,6 +98,7 @@ def benchmark(
         measured = where.measure(workloads, plan, part)
         energies += [one.energy for one in measured if one.energy]
         said += [note for one in measured for note in one.notes]
+        environment = {**environment, **measured[0].facts}
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
         counted += [

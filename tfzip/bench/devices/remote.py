@@ -29,6 +29,7 @@ _COMMAND_TIMEOUT_S = 30.0
 _PATIENCE = 20.0
 _LONGEST_LAUNCH_S = 3600
 _CLOCK_FELL = 0.9
+_RUNTIMES = {"ai_edge_litert": "litert"}  # by the package that an agent opens
 _WITHOUT_XNNPACK = "tflite_runtime"  # for integers, in the versions that there are
 
 
@@ -90,6 +91,7 @@ class RemoteBench:
             staged = self._staged[workload.path]
             result.agreement = staged.agreed
             result.remarks += dict.fromkeys(staged.remarks)
+            result.facts = _facts(staged.opened)
             if meter is not None:
                 try:
                     result.energy = self._energy(workload, plan, meter)
@@ -235,3 +237,11 @@ class RemoteLaunch(Launch):
             self._staged.remarks.append(
                 f"the core's clock fell from {self._staged.fastest_khz // 1000} to {min(seen) // 1000} MHz"
             )
+
+
+def _facts(opened: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the runtime that a runner names; one that names none opened the library that was pushed."""
+    if "package" not in opened:
+        return {}
+    name = str(opened["package"])
+    return {"runtime": _RUNTIMES.get(name, name), "runtime_version": str(opened.get("version", "unknown"))}
