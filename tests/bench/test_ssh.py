@@ -12,15 +12,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfzip
 from tests.bench.arm import needs_compiler
-from tests.bench.files import convert, convolutions
+from tests.bench.files import convert, convert_function, convolutions
 from tfzip.bench.devices import SshDevice, find_device
 from tfzip.bench.devices.ssh import SshLink
 from tfzip.bench.inputs import random_feed
 from tfzip.bench.native.library import library_version
-from tfzip.errors import DeviceError, MissingDependencyError, OptionError
+from tfzip.errors import DeviceError, FileFormatError, MissingDependencyError, OptionError
 from tfzip.runtime import open_session
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
@@ -133,6 +134,23 @@ def test_int8_is_identical_with_the_agent(board, int8, pair):
     assert report.environment["runtime"] == "litert"
     assert report.environment["runtime_version"] == library_version()
     assert left_over(board["folder"]) == []
+
+
+@pytest.mark.parametrize("runner", ["native", "agent"])
+def test_files_without_inputs_or_operations_are_measured(runner, board, tmp_path):
+    x, device = tf.TensorSpec((1, 4)), {**board, "runner": runner, "python": sys.executable}
+    nothing = convert_function(lambda x: x, [x], tmp_path / "nothing.tflite")
+    constant = convert_function(lambda: tf.ones((2, 3)), [], tmp_path / "constant.tflite")
+    report = tfzip.benchmark([nothing, constant], device=device, **QUICK)
+    assert [latency.agreement.identical for latency in report.latencies] == [True, True]
+
+
+def test_a_file_that_cannot_be_run_is_told_by_this_machine(board, tmp_path):
+    path, before = tmp_path / "open.tflite", set(names(board))
+    convert_function(lambda x: tf.where(x > 0.0), [tf.TensorSpec((1, 4))], path)
+    with pytest.raises(FileFormatError, match="size only its values tell"):
+        tfzip.benchmark(path, device=board, **QUICK)
+    assert [name for name in set(names(board)) - before if name.endswith(".tflite")] == []
 
 
 _OLD_PACKAGE = """

@@ -101,6 +101,7 @@ class RemoteBench:
 
     def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
         """Stages a workload and measures memory in a process that does nothing else."""
+        reference = reference_of(workload, plan)  # tells best what is wrong with a file
         model = self.shelf.put(workload.path)
         with self.runner(workload, model, {"memory": True, "threads": workload.threads}) as runner:
             opened = runner.event("opened", plan.timeout_s)
@@ -110,7 +111,8 @@ class RemoteBench:
             raise DeviceError(
                 f"{self.link.place}: the runner speaks protocol {opened['runner']}, not {PROTOCOL}."
             )
-        reference = reference_of(workload, plan, portable=opened.get("package") == _WITHOUT_XNNPACK)
+        if opened.get("package") == _WITHOUT_XNNPACK:
+            reference = reference_of(workload, plan, portable=True)
         with TemporaryDirectory(prefix="tfzip-") as folder:
             inputs = Path(folder) / "inputs.bin"
             inputs.write_bytes(reference.packed(opened["inputs"]))

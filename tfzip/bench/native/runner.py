@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import shlex
 import subprocess
 import threading
@@ -17,6 +18,8 @@ PROTOCOL = 1
 _KEPT_LINES = 20
 _LAST_WORDS_S = 2.0  # for what is still on its way when the process is gone
 _END = "end"
+_OF_THE_FILE = (3, 5)
+_COMPLAINT = re.compile(r"ERROR: [^\[]")  # of the kernels, not of what calls them
 _ERRORS: dict[int, type[Exception]] = {
     1: OptionError,
     2: MissingDependencyError,
@@ -163,9 +166,15 @@ class RunnerProcess:
         )
 
     def _ended(self, event: Mapping[str, Any]) -> Exception:
-        status, message = int(event.get("status", 0)), str(event.get("message", ""))
+        given, message = event.get("status"), str(event.get("message") or "")
+        status = given if isinstance(given, int) else 0
         kind = _ERRORS.get(status, DeviceError)
-        return kind(f"{self._model} on {self._place}: {message or f'the runner ended with status {status}.'}")
+        self._listener.join(_LAST_WORDS_S)
+        complaints = [line for line in self._said if _COMPLAINT.match(line)] if status in _OF_THE_FILE else []
+        detail = f" LiteRT says: {complaints[-1].partition(' ')[2]}" if complaints else ""
+        return kind(
+            f"{self._model} on {self._place}: {message or f'the runner ended with status {given}.'}{detail}"
+        )
 
 
 def end_process(process: "subprocess.Popen[str]") -> None:
