@@ -183,6 +183,16 @@ def started(code, model="m.tflite"):
         ("import sys; print('{\"event\": \"op', end=''); sys.exit(0)", DeviceError, "nothing of this launch"),
         ("import os; os.kill(os.getpid(), 9)", DeviceError, "status -9"),
         ("import time; time.sleep(60)", DeviceError, "nothing came for 0.5 s"),
+        (
+            "import time\nwhile True: print('{\"event\": []}', 'x', sep='\\n'); time.sleep(0.1)",
+            DeviceError,
+            "nothing came for 0.5 s",
+        ),
+        (
+            "import os, sys, time; os.dup2(os.open('/dev/null', os.O_WRONLY), 1); time.sleep(60)",
+            DeviceError,
+            "without its end marker",
+        ),
     ],
 )
 def test_runners_that_fail_are_errors_of_their_kind_in_bounded_time(code, kind, message):
@@ -197,6 +207,13 @@ def test_what_else_a_device_prints_is_passed_over():
     code = """print('WARNING: linker\\n{"event": "new"}\\n{"a": 1}\\n{"event": "opened", "x": 2}')"""
     with started(code) as runner:
         assert runner.event("opened", 20)["x"] == 2
+
+
+def test_an_event_that_lacks_a_fact_is_an_error_of_the_device():
+    with started("""print('{"event": "opened"}')""") as runner:
+        event = runner.event("opened", 20)
+    with pytest.raises(DeviceError, match="'opened' lacks 'runner'"):
+        event["runner"]
 
 
 def test_a_call_is_quoted_for_a_shell():

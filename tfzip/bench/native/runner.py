@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -105,9 +106,10 @@ class RunnerProcess:
             DeviceError: It does not come in time, the link broke, or the runner was ended.
             TfzipError: The runner says what is wrong with the file, the inputs or an option.
         """
+        end = time.monotonic() + timeout_s
         while True:
             try:
-                line = self._lines.get(timeout=timeout_s)
+                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 self.close()
                 raise DeviceError(
@@ -121,7 +123,7 @@ class RunnerProcess:
             if found is None:
                 self._said.append(line)
             elif found["event"] == name:
-                return found
+                return _Event(found)
             elif found["event"] == _END:
                 raise self._ended(found)
 
@@ -156,7 +158,11 @@ class RunnerProcess:
                 self._said.append(line.rstrip("\r\n"))
 
     def _broken(self) -> DeviceError:
-        status = self._process.wait()
+        try:
+            status: int | str = self._process.wait(_LAST_WORDS_S)
+        except subprocess.TimeoutExpired:  # it has closed its output and goes on
+            status = "ended here"
+            self.close()
         self._listener.join(_LAST_WORDS_S)
         last = f" It last said: {self._said[-1]}" if self._said else ""
         return DeviceError(
@@ -188,6 +194,16 @@ def end_process(process: "subprocess.Popen[str]") -> None:
                 stream.close()
 
 
+class _Event(dict[str, Any]):
+    """What an event says; a fact that it lacks is an error of the device."""
+
+    def __missing__(self, name: str) -> Any:
+        raise DeviceError(
+            f"The runner's event {self.get('event')!r} lacks {name!r}: it speaks another protocol. Set the"
+            " device up again with `tfzip devices setup`."
+        )
+
+
 def _parsed(line: str) -> dict[str, Any] | None:
     """Returns the event of a line, or None for a line that is none, such as a message of the device."""
     if not line.startswith("{"):
@@ -196,4 +212,4 @@ def _parsed(line: str) -> dict[str, Any] | None:
         found = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "event" in found else None
+    return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None
