@@ -101,7 +101,8 @@ def agreement(
     size = sum(tensor["bytes"] for tensor in described)
     if len(content) != size * len(reference.outputs):
         raise DeviceError(
-            f"The device wrote {len(content)} bytes of outputs, expected {size} for each batch."
+            f"The device wrote {len(content)} bytes of outputs, expected {size} for each batch. Repeat; if it"
+            " happens again, free space on the device."
         )
     identical, largest, different, count = True, 0.0, 0, 0
     for tensor, own in zip(described, _paired(reference, content, described), strict=True):

@@ -19,6 +19,8 @@ PROTOCOL = 1
 _KEPT_LINES = 20
 _LAST_WORDS_S = 2.0  # for what is still on its way when the process is gone
 _END = "end"
+_LONGEST_QUOTE = 120
+_NOT_RUN = (126, 127)  # a shell's own statuses
 _OF_THE_FILE = (3, 5)
 _COMPLAINT = re.compile(r"ERROR: [^\[]")  # of the kernels, not of what calls them
 _ERRORS: dict[int, type[Exception]] = {
@@ -164,10 +166,16 @@ class RunnerProcess:
             status = "ended here"
             self.close()
         self._listener.join(_LAST_WORDS_S)
-        last = f" It last said: {self._said[-1]}" if self._said else ""
+        last = f" It last said: {self._said[-1][:_LONGEST_QUOTE]}" if self._said else ""
+        why = (
+            "The link broke or the runner was ended; nothing of this launch is used."
+            " Reconnect the device and repeat."
+        )
+        if status in _NOT_RUN:
+            why = "It cannot be run there: name a folder that programs may be run from."
         return DeviceError(
             f"{self._model} on {self._place}: the runner went away without its end marker (status {status})."
-            f" The link broke or the runner was ended; nothing of this launch is used.{last}",
+            f" {why}{last}",
             self.said,
         )
 
