@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from tests.bench.arm import needs_compiler
 from tests.bench.files import convert_function
+from tfzip.artifact import sha256_of
 from tfzip.bench import worker
 from tfzip.bench.agreement import Reference, agreement
-from tfzip.bench.native import toolchain
-from tfzip.bench.native.library import library_for
+from tfzip.bench.native import library, toolchain
+from tfzip.bench.native.library import fetch_library, library_for
 from tfzip.bench.native.runner import RunnerCall, RunnerProcess
 from tfzip.bench.native.toolchain import runner_for
 from tfzip.errors import DataError, DeviceError, FileFormatError, MissingDependencyError, OptionError
@@ -220,6 +221,20 @@ def test_a_call_is_quoted_for_a_shell():
     options = {"memory": True, "blocks": False, "cpus": None, "threads": 2}
     line = RunnerCall(("./runner",), "./lib", "my file; rm", options).line()
     assert line == "./runner --library ./lib --model 'my file; rm' --memory --threads 2"
+
+
+def test_a_library_that_is_here_and_whole_is_not_fetched_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(library, "_SHA256", {})
+    monkeypatch.setattr(library.sys, "executable", "/bin/false")
+    path = library._kept("aarch64")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"library")
+    path.with_suffix(".sha256").write_text(sha256_of(path) + "\n")
+    assert fetch_library("aarch64") == path
+    path.write_bytes(b"changed")
+    with pytest.raises(DeviceError, match="cannot be fetched"):
+        fetch_library("aarch64")
 
 
 def test_a_runner_is_built_once(monkeypatch, tmp_path):

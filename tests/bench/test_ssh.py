@@ -18,7 +18,7 @@ import tfzip
 from tests.bench.arm import needs_compiler
 from tests.bench.files import convert, convert_function, convolutions
 from tfzip.bench.devices import SshDevice, find_device
-from tfzip.bench.devices.ssh import SshLink
+from tfzip.bench.devices.ssh import SshLink, parse_target
 from tfzip.bench.inputs import random_feed
 from tfzip.bench.native.library import library_version
 from tfzip.errors import DeviceError, FileFormatError, MissingDependencyError, OptionError
@@ -218,6 +218,31 @@ def test_bad_input_is_one_line(fields, kind, message, board, small):
     with pytest.raises(kind, match=message) as caught:
         tfzip.benchmark(small, device={**board, **fields}, **QUICK)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "port"),
+    [
+        ("board", "board", ""),
+        ("pi@10.0.0.7:2222", "pi@10.0.0.7", "2222"),
+        ("root@::1", "root@::1", ""),
+        ("::1", "::1", ""),
+        ("fe80::1%eth0", "fe80::1%eth0", ""),
+        ("[::1]:2222", "::1", "2222"),
+        ("root@[fe80::1%eth0]", "root@fe80::1%eth0", ""),
+        ("me@work.com@host:22", "me@work.com@host", "22"),
+    ],
+)
+def test_a_target_is_taken_apart(target, host, port):
+    assert parse_target(target) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "target", ["-oProxyCommand=x", "-p", "board:", "board:ssh", "[::1", "a b", "root@", "root@-x"]
+)
+def test_what_is_no_target_is_refused(target):
+    with pytest.raises(OptionError, match="A board is HOST, USER@HOST"):
+        parse_target(target)
 
 
 def test_the_target_stands_after_the_colon():

@@ -1,6 +1,7 @@
 """LiteRT's own benchmark_model: a stub prints the documented lines and writes the documented message."""
 
 import http.server
+import socket
 import struct
 import sys
 import threading
@@ -130,7 +131,7 @@ def test_a_tool_that_fails_says_its_last_line(board, tmp_path, small):  # noqa: 
     device = {**board, "runner": "benchmark_model", "runner_binary": str(broken)}
     with pytest.raises(DeviceError, match="status 3: ERROR: cannot map this file"):
         tfzip.benchmark(small, device=device, **QUICK)
-    with pytest.raises(MissingDependencyError, match="no benchmark_model at /nowhere"):
+    with pytest.raises(MissingDependencyError, match="no benchmark_model for .* at /nowhere"):
         tfzip.benchmark(small, device={**device, "runner_binary": "/nowhere"}, **QUICK)
 
 
@@ -174,3 +175,33 @@ def test_the_tool_is_fetched_once_and_kept_to(monkeypatch, tmp_path):
         vendor_binary("android-aarch64")
     with pytest.raises(DeviceError, match="https only"):
         fetch_vendor("android-aarch64", "ftp://example.org")
+    with pytest.raises(
+        MissingDependencyError, match="for linux-aarch64 at .*Name one with --runner-binary.$"
+    ):
+        vendor_binary("linux-aarch64")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1.example.com", "http://127.0.0.1@example.com", "http://example.com", "file:///etc"],
+)
+def test_only_https_and_this_machine_are_asked(url):
+    with pytest.raises(DeviceError, match="by https only"):
+        fetch_vendor("android-aarch64", url)
+
+
+def test_a_download_that_breaks_off_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        with pytest.raises(DeviceError, match="cannot be fetched: .*--runner-binary") as caught:
+            fetch_vendor("android-aarch64", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        serving.join()
+    assert "\n" not in str(caught.value)
