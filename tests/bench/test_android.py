@@ -59,7 +59,7 @@ def test_clocks_are_fixed_and_given_free_again(device, phone, int8):
 
 
 def test_many_files_take_one_push_of_the_runner(device, phone, int8, tmp_path, monkeypatch):
-    monkeypatch.setattr(timed, "_TOGETHER", 2)
+    monkeypatch.setattr(timed, "TOGETHER", 2)
     phone.clear()
     files = []
     for number in range(3):

@@ -188,6 +188,11 @@ def test_a_report_of_the_counter_that_is_not_whole_is_refused(text):
         parse_counts(text, [])
 
 
+def test_half_precision_that_a_core_lacks_is_noted(arm_library, int8):  # noqa: F811
+    report = tfzip.benchmark(int8, device={"name": "qemu", "core": "cortex-a53", "fp16": True})
+    assert report.notes == ("cortex-a53 has no arithmetic in half precision: --fp16 changed nothing.",)
+
+
 def test_a_file_without_operations_has_counts_of_none(arm_library, tmp_path):  # noqa: F811
     path = convert_function(lambda x: x, [tf.TensorSpec((1, 4))], tmp_path / "nothing.tflite")
     (found,) = tfzip.benchmark(path, device="qemu:cortex-a53").instructions

@@ -17,7 +17,9 @@ import tensorflow as tf
 import tfzip
 from tests.bench.arm import needs_compiler
 from tests.bench.files import convert, convert_function, convolutions
+from tfzip.bench import BenchPlan
 from tfzip.bench.devices import SshDevice, find_device
+from tfzip.bench.devices.remote import RemoteBench, longest_launch_s
 from tfzip.bench.devices.ssh import SshLink, parse_target
 from tfzip.bench.inputs import random_feed
 from tfzip.bench.native.library import library_version
@@ -116,6 +118,26 @@ def test_a_connection_that_the_user_shares_is_left_to_ssh(board, tmp_path):
     link = SshLink(board["target"], str(config))
     assert link.check("echo here", 10) == "here\n"
     assert not [word for word in link.words("true") if word.startswith("Control")]
+
+
+def test_an_interrupt_key_leaves_neither_process_nor_outputs(board, small, monkeypatch):
+    def interrupted(*_):
+        assert [name for name in names(board) if name.endswith(".out")]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RemoteBench, "_compare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tfzip.benchmark(small, device=board, **QUICK)
+    assert left_over(board["folder"]) == []
+    assert not [name for name in names(board) if name.endswith((".pid", ".out"))]
+
+
+def test_a_launch_may_take_as_long_as_its_plan_asks_for():
+    plan = BenchPlan(energy=True, energy_window_s=3000, energy_repeats=5)
+    assert longest_launch_s(plan, 1.0) > 5 * 2 * 3000
+    slow = BenchPlan(runs=1000, launches=1)
+    assert longest_launch_s(slow, 10_000.0) > 16 * 1000 * 10
+    assert longest_launch_s(BenchPlan(energy=True, energy_window_s=1e9), 1.0) == 10**6
 
 
 def test_nothing_is_pushed_twice(board, small, int8):

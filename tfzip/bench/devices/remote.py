@@ -1,8 +1,10 @@
 """Machines behind a link: the runner and the files are pushed, launches speak its protocol."""
 
+import math
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +17,7 @@ from tfzip.bench.devices.device import Measurement, Memory, Opening, Progress
 from tfzip.bench.devices.link import Link
 from tfzip.bench.devices.power import measure_power, meter_of
 from tfzip.bench.devices.shelf import Shelf
-from tfzip.bench.devices.timed import Launch, take_turns
+from tfzip.bench.devices.timed import TOGETHER, Launch, take_turns
 from tfzip.bench.energy import EnergyReport, energy_report
 from tfzip.bench.meters import Meter
 from tfzip.bench.native.runner import PROTOCOL, RunnerCall, RunnerProcess
@@ -27,7 +29,8 @@ from tfzip.errors import DeviceError, TfzipError
 
 _COMMAND_TIMEOUT_S = 30.0
 _PATIENCE = 20.0
-_LONGEST_LAUNCH_S = 3600
+_LONGEST_S = 3600  # more than any launch takes besides what the plan asks for
+_ALARM_S = 10**6  # the longest that the runner takes
 _CLOCK_FELL = 0.9
 _RUNTIMES = {"ai_edge_litert": "litert"}  # by the package that an agent opens
 _WITHOUT_XNNPACK = "tflite_runtime"  # for integers, in the versions that there are
@@ -132,13 +135,14 @@ class RemoteBench:
             "warmup-s": plan.warmup_s,
             "inputs": staged.inputs,
             "outputs": outputs,
+            "deadline-s": longest_launch_s(plan, staged.opened["first_inference_ms"]),
         }
-        launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
-        try:
+        with ExitStack() as undone:  # also for an interrupt key: neither process nor file may stay behind
+            undone.callback(self.shelf.remove, outputs)
+            launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
+            undone.enter_context(launch)
             self._compare(staged, outputs, launch.digest)
-        except BaseException:  # also an interrupt key: no process may stay behind
-            launch.close()
-            raise
+            undone.pop_all()
         return launch
 
     def _energy(self, workload: Workload, plan: BenchPlan, meter: Meter) -> EnergyReport:
@@ -161,7 +165,7 @@ class RemoteBench:
             self._program.words,
             self._program.library,
             model,
-            {**self._program.options, **options, "deadline-s": _LONGEST_LAUNCH_S},
+            {**self._program.options, "deadline-s": _LONGEST_S, **options},
         )
         command = f"echo $$ > {shlex.quote(note)}; exec {call.line()}"
         return RunnerProcess(
@@ -239,6 +243,19 @@ class RemoteLaunch(Launch):
             self._staged.remarks.append(
                 f"the core's clock fell from {self._staged.fastest_khz // 1000} to {min(seen) // 1000} MHz"
             )
+
+
+def longest_launch_s(plan: BenchPlan, run_ms: float) -> int:
+    """Returns after how many seconds a launch may be taken for one whose other end has gone.
+
+    Args:
+        plan: What is measured.
+        run_ms: Of the file's first run; those that take turns with it are taken to be as slow.
+    """
+    runs = plan.blocks * plan.runs_per_block(run_ms)
+    others = TOGETHER * (plan.timeout_s + plan.warmup_s + _PATIENCE * runs * run_ms / 1e3)
+    windows = plan.energy_repeats * (2 * plan.energy_window_s + plan.timeout_s) if plan.energy else 0.0
+    return min(_ALARM_S, math.ceil(_LONGEST_S + others + windows))
 
 
 def _facts(opened: Mapping[str, Any]) -> Mapping[str, Any]:
