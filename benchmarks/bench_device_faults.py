@@ -85,9 +85,11 @@ class Bench:
             self.phone.fail(fault)
             yield self._row(meaning, "", self.measure)
         adb("kill-server")
-        yield self._row("adb's server was ended before", "There is no Android device", self.measure)
+        yield self._row(
+            "adb's server was ended before", "There is no Android device .*Reconnect it", self.measure
+        )
         with _soon(1.5, lambda: adb("kill-server")):
-            wanted = f"{CUT}|{GONE}|There is no Android device .*Connected"
+            wanted = f"{CUT}|{GONE}|There is no Android device .*Reconnect it"
             yield self._row("adb's server is ended in a run", wanted, lambda: self.measure(launches=30))
         for what, wanted, options in (
             ("a key that is not accepted", "accept this computer's key", {"auth": "never"}),

@@ -8,7 +8,8 @@ import pytest
 
 from tfzip.bench import BenchPlan
 from tfzip.bench.devices import HostDevice, Launch, Memory, Opening, TimedDevice, devices, host
-from tfzip.bench.devices.adb import Listed, choose, parse_listed
+from tfzip.bench.devices.adb import AdbLink, Listed, choose, parse_listed
+from tfzip.bench.devices.link import Finished
 from tfzip.bench.devices.preflight import parse_preflight
 from tfzip.bench.plan import Workload
 from tfzip.bench.worker import WarmUp
@@ -227,3 +228,21 @@ def test_what_a_machine_cannot_tell_is_left_out_of_its_state(line):
     assert found.clusters["all"] == (1,)
     assert (found.facts["load_average"], found.facts["memory_bytes"]) == (None, 0)
     assert found.facts["governor"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("", "the device was lost. Reconnect it and repeat"),
+        (
+            "/x: 0 files pushed, 0 skipped. 252.4 MB/s (202904 bytes in 0.001s)",
+            "the device was lost. Reconnect",
+        ),
+        ("adb: error: No space left on device\n/x: 0 files pushed, 0 skipped.", "no space left. Free some"),
+        ("error: something else.", "error: something else."),
+    ],
+)
+def test_what_adb_says_of_a_lost_device_has_its_remedy(said, meaning):
+    link = AdbLink("adb", "S")
+    with pytest.raises(DeviceError, match=f"x cannot be pushed: .*{meaning}"):
+        link.copied(Finished(1, "", said), "x cannot be pushed")

@@ -135,7 +135,10 @@ def choose(adb: str, serial: str) -> Listed:
                 raise _not_ready(one)
             return one
     names = ", ".join(one.serial for one in known) or "none"
-    raise DeviceError(f"There is no Android device {serial!r}. Connected: {names}.")
+    raise DeviceError(
+        f"There is no Android device {serial!r}. Connected: {names}. Reconnect it (by Wi-Fi with `adb"
+        " connect`), or name another."
+    )
 
 
 def _not_ready(device: Listed) -> DeviceError:
