@@ -5,6 +5,7 @@ at: the library is that of the installed package.
 """
 
 import argparse
+import hashlib
 import importlib
 import json
 import os
@@ -69,6 +70,14 @@ def interpreter_class():
     )
 
 
+def version_of(package):
+    """Returns the version of a package; "unknown" where neither Python nor the package tells."""
+    try:
+        return importlib.import_module("importlib.metadata").version(package)
+    except ImportError:  # no such module before Python 3.8, or a package that pip did not install
+        return str(getattr(importlib.import_module(package), "__version__", "unknown"))
+
+
 def first_line(error):
     """Returns the first line of what an error says."""
     return (str(error).splitlines() or [""])[0]
@@ -97,7 +106,7 @@ class Model:
         self.outputs = self._named(self.interpreter.get_output_details(), "outputs")
         self.batch_bytes = sum(self.size(detail) for _, detail in self.inputs)
         self.data = self._read(options.inputs) if options.inputs else self._drawn(options.seed)
-        self.batches = len(self.data) // self.batch_bytes
+        self.batches = len(self.data) // self.batch_bytes if self.batch_bytes else 1
 
     def _named(self, details, side):
         """Returns (name, detail) of all tensors, by their names in the signature where there is one."""
@@ -130,7 +139,8 @@ class Model:
                 data = stream.read()
         except OSError as error:
             raise FailureError(BAD_INPUTS, f"{path} cannot be read: {error.strerror}.")
-        if not data or len(data) % self.batch_bytes:
+        whole = data and len(data) % self.batch_bytes == 0 if self.batch_bytes else not data
+        if not whole:
             size = self.batch_bytes
             raise FailureError(
                 BAD_INPUTS, f"{path} has {len(data)} bytes; a batch of this file takes {size}."
@@ -174,11 +184,8 @@ class Model:
 
 
 def digest_of(content):
-    """Returns FNV-1a of bytes, 64 bits."""
-    found = 14695981039346656037
-    for byte in content:
-        found = ((found ^ byte) * 1099511628211) % 2**64
-    return f"{found:016x}"
+    """Returns what tells bytes from others."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def warm_up(model, longest_s):
@@ -246,9 +253,9 @@ def work(options):
     opened = clock_ms()
     model.feed(0)
     (first_ms,) = model.timed(1)
-    results = b""
+    results = model.results() if options.outputs else b""  # of the first run: a file may keep a state
     if options.outputs:
-        for index in range(model.batches):
+        for index in range(1, model.batches):
             model.feed(index)
             model.timed(1)
             results += model.results()
@@ -259,6 +266,7 @@ def work(options):
         "opened",
         runner=PROTOCOL,
         package=package,
+        version=version_of(package),
         load_ms=loaded - start,
         init_ms=opened - loaded,
         first_inference_ms=first_ms,

@@ -3,6 +3,7 @@
 // One file, no headers but the system's: LiteRT's C interface is declared here and looked up in libLiteRt.so at
 // run time, so one binary serves every build of the library from 2.1.6 on. README.md describes the protocol.
 
+#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,7 @@ constexpr int kAutoRegisterAccelerators = 24, kMinLoggerSeverity = 25, kErrorsOn
 constexpr int kCpu = 1, kGpu = 2, kNpu = 4;
 constexpr int kLockRead = 0, kLockWrite = 1;
 constexpr int kInvoke = 1, kOperation = 2, kDelegateOperation = 8;
+constexpr int kText = 5;
 constexpr int kForceFp16 = 4, kDefaultFlags = 3;
 
 #define LITERT_FUNCTIONS(X)                                                                                   \
@@ -119,9 +121,18 @@ constexpr int kForceFp16 = 4, kDefaultFlags = 3;
   X(St, GetNumProfilerEvents, Handle, int*)                                                                   \
   X(St, GetProfilerEvents, Handle, int, ProfiledEvent*)
 
+// What a library may lack; null then.
+#define LITERT_MORE_FUNCTIONS(X)                                                                              \
+  X(St, GetNumAccelerators, Handle, size_t*)                                                                  \
+  X(St, GetAccelerator, Handle, size_t, Handle*)                                                              \
+  X(St, GetAcceleratorHardwareSupport, Handle, int*)                                                          \
+  X(St, GetTensorWeights, Handle, Handle*)                                                                    \
+  X(St, GetWeightsBytes, Handle, const void**, size_t*)
+
 struct Library {
 #define LITERT_DECLARE(result, name, ...) result (*name)(__VA_ARGS__);
   LITERT_FUNCTIONS(LITERT_DECLARE)
+  LITERT_MORE_FUNCTIONS(LITERT_DECLARE)
 #undef LITERT_DECLARE
 };
 
@@ -242,12 +253,22 @@ constexpr char kUsage[] =
     "  --profile N          time each operation over N runs\n"
     "  --count N            mark N runs for a counter of instructions and time nothing\n";
 
-double Number(const std::string& name, const char* text, double low, double high, int base = 10) {
+double Number(const std::string& name, const char* text, double low, double high) {
   char* end = nullptr;
   errno = 0;
-  const double value = base == 16 ? static_cast<double>(strtoull(text, &end, 16)) : strtod(text, &end);
+  const double value = strtod(text, &end);
   if (end == text || *end || errno || !(value >= low && value <= high)) {
     End(kBadArgument, name + " takes a number from " + Format("%g to %g", low, high) + ". Received: '" + text + "'.");
+  }
+  return value;
+}
+
+uint64_t Mask(const std::string& name, const char* text) {
+  char* end = nullptr;
+  errno = 0;
+  const unsigned long long value = strtoull(text, &end, 16);
+  if (!isxdigit(static_cast<unsigned char>(*text)) || *end || errno || !value) {
+    End(kBadArgument, name + " takes a hexadecimal mask of cores from 1 to ffffffffffffffff. Received: '" + text + "'.");
   }
   return value;
 }
@@ -278,7 +299,7 @@ Options Parse(int count, char** arguments) {
     else if (name == "--count") options.count = whole(1, 1e6);
     else if (name == "--profile") options.profile = whole(1, 1e6);
     else if (name == "--seed") options.seed = static_cast<uint64_t>(Number(name, value(), 0, 9e15));
-    else if (name == "--cpus") options.cpus = static_cast<uint64_t>(Number(name, value(), 1, 1.8e19, 16));
+    else if (name == "--cpus") options.cpus = Mask(name, value());
     else if (name == "--warmup-s") options.warmup_s = Number(name, value(), 0, 1e6);
     else if (name == "--deadline-s") options.deadline_s = Number(name, value(), 1, 1e6);
     else if (name == "--blocks") options.blocks = true;
@@ -393,8 +414,9 @@ Element ElementOf(int type) {
 struct Tensor {
   std::string name;
   TensorType type;
-  Handle buffer = nullptr;
+  Handle tensor = nullptr, buffer = nullptr;
   size_t bytes = 0;
+  const void* constant = nullptr;  // values of the file, of an output that no operation writes
 };
 
 class Model {
@@ -417,6 +439,7 @@ class Model {
   [[noreturn]] void Fail(int status, const std::string& what, St code) const;
   void Load();
   Handle Option(const char* id, const std::string& text);
+  void CheckAccelerator(int wanted) const;
   void ChooseSignature();
   void MakeTensors(bool input);
   void ReadInputs();
@@ -431,7 +454,7 @@ class Model {
   std::vector<Handle> input_buffers_, output_buffers_;
   std::vector<char> data_;
   size_t batch_bytes_ = 0, batches_ = 1;
-  bool fully_accelerated_ = false;
+  bool fully_accelerated_ = false, prepared_ = true;
 };
 
 Model::Model(const Options& options) : options_(options) {
@@ -453,6 +476,10 @@ void Model::Load() {
   }
   LITERT_FUNCTIONS(LITERT_RESOLVE)
 #undef LITERT_RESOLVE
+#define LITERT_LOOK_UP(result, name, ...) \
+  library_.name = reinterpret_cast<result (*)(__VA_ARGS__)>(dlsym(handle, "LiteRt" #name));
+  LITERT_MORE_FUNCTIONS(LITERT_LOOK_UP)
+#undef LITERT_LOOK_UP
 }
 
 Handle Model::Option(const char* id, const std::string& text) {
@@ -482,6 +509,7 @@ void Model::Open() {
   if (St code = library_.CreateEnvironment(2, choices, &environment_)) {
     Fail(kBadLibrary, "The library cannot be started", code);
   }
+  CheckAccelerator(accelerator);
   if (St code = library_.CreateModelFromFile(environment_, options_.model.c_str(), &model_)) {
     Fail(kBadModel, options_.model + " is no .tflite file that this library reads", code);
   }
@@ -513,6 +541,22 @@ void Model::Open() {
   options_.inputs.empty() ? DrawInputs() : ReadInputs();
 }
 
+// Ends the process where the library would run on the CPU instead of what was asked for.
+void Model::CheckAccelerator(int wanted) const {
+  size_t count = 0;
+  if (library_.GetNumAccelerators) library_.GetNumAccelerators(environment_, &count);
+  bool found = wanted == 0;
+  for (size_t i = 0; i < count && !found; ++i) {
+    Handle one = nullptr;
+    int kinds = 0;
+    if (library_.GetAccelerator(environment_, i, &one) || library_.GetAcceleratorHardwareSupport(one, &kinds)) continue;
+    found = kinds & wanted;
+  }
+  if (!found) {
+    End(kBadArgument, "The library has no accelerator '" + options_.accelerator + "' here; take --accelerator cpu.");
+  }
+}
+
 void Model::ChooseSignature() {
   size_t count = 0;
   library_.GetNumModelSignatures(model_, &count);
@@ -533,18 +577,19 @@ void Model::MakeTensors(bool input) {
   (input ? library_.GetNumSignatureInputs : library_.GetNumSignatureOutputs)(entry_, &count);
   std::vector<Layout> layouts(count);
   if (!input && count) {
-    library_.GetCompiledModelOutputTensorLayouts(compiled_, signature_, count, layouts.data(), true);
+    prepared_ = !library_.GetCompiledModelOutputTensorLayouts(compiled_, signature_, count, layouts.data(), true);
   }
   for (size_t i = 0; i < count; ++i) {
     Tensor made;
     const char* name = nullptr;
-    Handle tensor = nullptr, needs = nullptr;
+    Handle needs = nullptr, weights = nullptr;
     (input ? library_.GetSignatureInputName : library_.GetSignatureOutputName)(entry_, i, &name);
     made.name = name ? name : "";
-    (input ? library_.GetSignatureInputTensorByIndex : library_.GetSignatureOutputTensorByIndex)(entry_, i, &tensor);
-    if (St code = library_.GetRankedTensorType(tensor, &made.type)) {
+    (input ? library_.GetSignatureInputTensorByIndex : library_.GetSignatureOutputTensorByIndex)(entry_, i, &made.tensor);
+    if (St code = library_.GetRankedTensorType(made.tensor, &made.type)) {
       Fail(kBadModel, "Tensor '" + made.name + "' has no shape", code);
     }
+    if (made.type.element == kText) End(kBadModel, "Tensor '" + made.name + "' is text; only numbers can be fed.");
     if (input) library_.GetCompiledModelInputTensorLayout(compiled_, signature_, i, &layouts[i]);
     if (layouts[i].rank == made.type.layout.rank) made.type.layout = layouts[i];  // with open sizes settled
     (input ? library_.GetCompiledModelInputBufferRequirements
@@ -553,6 +598,15 @@ void Model::MakeTensors(bool input) {
       Fail(kBadModel, "No memory can be had for tensor '" + made.name + "'", code);
     }
     library_.GetTensorBufferPackedSize(made.buffer, &made.bytes);
+    size_t size = 0;
+    if (!input && library_.GetTensorWeights && library_.GetWeightsBytes &&
+        !library_.GetTensorWeights(made.tensor, &weights) &&
+        (library_.GetWeightsBytes(weights, &made.constant, &size) || size != made.bytes)) {
+      made.constant = nullptr;
+    }
+    for (const Tensor& one : inputs_) {
+      if (!input && one.tensor == made.tensor) made.buffer = one.buffer;  // else operations would read the other
+    }
     (input ? inputs_ : outputs_).push_back(made);
   }
 }
@@ -563,12 +617,13 @@ void Model::ReadInputs() {
   struct stat facts;
   fstat(fileno(file), &facts);
   data_.resize(static_cast<size_t>(facts.st_size));
-  if (data_.empty() || batch_bytes_ == 0 || data_.size() % batch_bytes_ ||
+  const bool whole = batch_bytes_ ? !data_.empty() && data_.size() % batch_bytes_ == 0 : data_.empty();
+  if (!whole ||
       fread(data_.data(), 1, data_.size(), file) != data_.size()) {
     End(kBadInputs, options_.inputs + Format(" has %zu bytes; a batch of this file takes %zu.", data_.size(), batch_bytes_));
   }
   fclose(file);
-  batches_ = data_.size() / batch_bytes_;
+  if (batch_bytes_) batches_ = data_.size() / batch_bytes_;
 }
 
 // Floats in [-1, 1), any value of an 8-bit type, 0 or 1 for wider integers, which may be indices.
@@ -624,6 +679,9 @@ void Model::Feed(size_t index) {
 void Model::Run() {
   const St code = library_.RunCompiledModel(compiled_, signature_, input_buffers_.size(), input_buffers_.data(),
                                             output_buffers_.size(), output_buffers_.data());
+  if (code && !prepared_) {
+    Fail(kBadModel, options_.model + " cannot be prepared, as with an operation that the library lacks", code);
+  }
   if (code) Fail(kRunFailed, "A run failed", code);
 }
 
@@ -635,10 +693,11 @@ uint64_t Digest(const void* data, size_t size, uint64_t digest) {
 
 uint64_t Model::WriteOutputs(FILE* file, uint64_t digest) {
   for (const Tensor& tensor : outputs_) {
-    void* from = nullptr;
-    if (St code = library_.LockTensorBuffer(tensor.buffer, &from, kLockRead)) {
+    void* held = nullptr;
+    if (St code = library_.LockTensorBuffer(tensor.buffer, &held, kLockRead)) {
       Fail(kRunFailed, "Output '" + tensor.name + "' cannot be read", code);
     }
+    const void* from = tensor.constant ? tensor.constant : held;
     const size_t written = fwrite(from, 1, tensor.bytes, file);
     digest = Digest(from, tensor.bytes, digest);
     library_.UnlockTensorBuffer(tensor.buffer);
@@ -662,7 +721,8 @@ std::string Described(const std::vector<Tensor>& tensors) {
 
 std::string Model::Description() const {
   return "\"signature\": " + Quoted(key_) + ", \"inputs\": " + Described(inputs_) + ", \"outputs\": " +
-         Described(outputs_) + ", \"fully_accelerated\": " + (fully_accelerated_ ? "true" : "false");
+         Described(outputs_) + ", \"accelerator\": " + Quoted(options_.accelerator) +
+         ", \"fully_accelerated\": " + (fully_accelerated_ ? "true" : "false");
 }
 
 Handle Model::Profiler() {

@@ -26,7 +26,7 @@ from tfzip.bench.parallel import benchmark_devices
 from tfzip.errors import TfzipError
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.bench.phones import FAULTS, Phone, adb, own_server
+from tests.bench.phones import CUT, FAULTS, GONE, Phone, adb, own_server
 
 QUICK = {"runs": 4, "min_duration_s": 0, "launches": 2, "rounds": 1, "warmup_s": 0.01, "timeout_s": 10}
 LONGEST_S = 60.0
@@ -85,9 +85,11 @@ class Bench:
             self.phone.fail(fault)
             yield self._row(meaning, "", self.measure)
         adb("kill-server")
-        yield self._row("adb's server was ended before", "There is no Android device", self.measure)
+        yield self._row(
+            "adb's server was ended before", "There is no Android device .*Reconnect it", self.measure
+        )
         with _soon(1.5, lambda: adb("kill-server")):
-            wanted = "end marker|no longer connected|connection closed|There is no Android device"
+            wanted = f"{CUT}|{GONE}|There is no Android device .*Reconnect it"
             yield self._row("adb's server is ended in a run", wanted, lambda: self.measure(launches=30))
         for what, wanted, options in (
             ("a key that is not accepted", "accept this computer's key", {"auth": "never"}),

@@ -400,7 +400,8 @@ def prepare(root, abi, battery):
     if battery:
         supply = Path(root) / POWER_FOLDER[1:] / "battery"
         supply.mkdir(parents=True)
-        for name, value in {"voltage_now": 4_000_000, "current_now": 0, "status": battery}.items():
+        files = {"type": "Battery", "voltage_now": 4_000_000, "current_now": 0, "status": battery}
+        for name, value in files.items():
             (supply / name).write_text(f"{value}\n")
 
 

@@ -52,3 +52,11 @@ def convert(model, path: Path, kind: str = "float32") -> Path:
         converter.inference_input_type = converter.inference_output_type = tf.int8
     path.write_bytes(converter.convert())
     return path
+
+
+def convert_function(function, specs, path: Path) -> Path:
+    module = tf.Module()
+    module.f = tf.function(function, input_signature=specs)
+    found = [module.f.get_concrete_function()]
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions(found, module).convert())
+    return path

@@ -17,24 +17,29 @@ import pytest
 from tests.bench.arm import needs_qemu
 from tfzip.bench.devices.arm_cores import CORES, SYSROOT, write_root
 
+GONE = (
+    "the device was lost. Reconnect it and repeat|no longer connected. Connect it again and repeat"
+    "|connection closed. Reconnect it and repeat|is offline. Reconnect it|calls it offline. Reconnect it"
+)
+CUT = "without its end marker.*Reconnect the device and repeat"
 FAULTS = {  # what happens to a pretended phone, and what is said of it
-    "gone_before_push": "no longer connected|connection closed|offline|cannot be pushed",
-    "gone_in_push 1000": "no longer connected|connection closed|offline|cannot be pushed",
+    "gone_before_push": GONE,
+    "gone_in_push 1000": GONE,
     "no_space": "no space left",
     "read_only": "read-only file system",
     "short_push 100": "of a file arrived",
-    "noexec": "without its end marker.*Permission denied",
-    "gone_in_run 10": "without its end marker|no longer connected|does not answer",
-    "gone_in_run 500": "without its end marker|no longer connected|does not answer",
-    "cut_in_run 10": "without its end marker",
-    "cut_in_run 300": "without its end marker",
-    "kill_runner 10": "without its end marker",
-    "silent_run": "nothing came for",
-    "frozen 300": "nothing came for|did not finish within",
-    "gone_in_pull 8": "cannot be pulled",
-    "short_pull 1": "bytes of outputs, expected",
+    "noexec": "without its end marker.*name a folder that programs may be run from.*Permission denied",
+    "gone_in_run 10": f"{CUT}|{GONE}",
+    "gone_in_run 500": f"{CUT}|{GONE}",
+    "cut_in_run 10": CUT,
+    "cut_in_run 300": CUT,
+    "kill_runner 10": CUT,
+    "silent_run": "nothing came for .*give more time with --timeout",
+    "frozen 300": "nothing came for .*give more time|did not finish within .*restart it, and repeat",
+    "gone_in_pull 8": f"cannot be pulled: ({GONE})",
+    "short_pull 1": "bytes of outputs, expected .*Repeat",
     "other_outputs": "differs from the host's",
-    "refuse_shell": "does not answer|connection closed",
+    "refuse_shell": f"does not answer: ({GONE})",
 }
 HERE = Path(__file__).parent
 ADB = shutil.which("adb")

@@ -1,6 +1,7 @@
 """Android devices behind the real adb: pretended phones that run the pushed programs under QEMU."""
 
 import json
+import re
 import threading
 import time
 
@@ -58,7 +59,7 @@ def test_clocks_are_fixed_and_given_free_again(device, phone, int8):
 
 
 def test_many_files_take_one_push_of_the_runner(device, phone, int8, tmp_path, monkeypatch):
-    monkeypatch.setattr(timed, "_TOGETHER", 2)
+    monkeypatch.setattr(timed, "TOGETHER", 2)
     phone.clear()
     files = []
     for number in range(3):
@@ -133,7 +134,7 @@ def test_a_slow_link_is_waited_for(device, phone, small):
 
 def test_a_server_of_adb_that_was_ended_is_started_again(device, phone, small):
     adb("kill-server")
-    with pytest.raises(DeviceError, match="There is no Android device"):
+    with pytest.raises(DeviceError, match="There is no Android device .*Reconnect it"):
         tfzip.benchmark(small, device=device, **QUICK)
     phone.connect()
     assert tfzip.benchmark(small, device=device, **QUICK).latencies
@@ -193,15 +194,21 @@ def test_energy_is_what_running_on_adds(server, int8):  # noqa: F811
     assert energy.low_millijoules < energy.millijoules < energy.high_millijoules
     assert violations(json.loads(report.to_json()), SCHEMA, SCHEMA) == []
     assert phone.running() == []
-    (phone.root / "sys/class/power_supply/battery/status").write_text("Charging\n")
+    status = phone.root / "sys/class/power_supply/battery/status"
+    short = tfzip.benchmark(int8, device=f"android:{phone.serial}", energy=True, energy_window_s=0.1, **QUICK)
+    assert (len(short.latencies), short.energies) == (1, ())
+    assert re.search("was not measured: (The gauge|Meter) 'battery'", short.notes[-1])
+    status.write_text("Charging\n")
     with pytest.raises(DeviceError, match="battery is charging.*Unplug it"):
         tfzip.benchmark(int8, device=f"android:{phone.serial}", energy=True, **QUICK)
     adb("disconnect", phone.serial)
 
 
 def test_a_phone_that_is_plugged_in_has_no_meter(device, int8):
+    began = []
     with pytest.raises(DeviceError, match="battery is charging"):
-        tfzip.benchmark(int8, device=device, energy=True, **QUICK)
+        tfzip.benchmark(int8, device=device, energy=True, progress=lambda *step: began.append(step), **QUICK)
+    assert not began  # it is said before anything is measured
     with pytest.raises(OptionError, match="android and ssh"):
         tfzip.benchmark(int8, energy=True, **QUICK)
 

@@ -9,9 +9,12 @@ import pytest
 from tfzip.bench import BenchPlan
 from tfzip.bench import plan as plans
 from tfzip.bench.devices import HostDevice, Launch, Memory, Opening, TimedDevice, devices, host
+from tfzip.bench.devices.adb import AdbLink, Listed, choose, parse_listed
+from tfzip.bench.devices.link import Finished
+from tfzip.bench.devices.preflight import parse_preflight
 from tfzip.bench.plan import Workload
 from tfzip.bench.worker import WarmUp
-from tfzip.errors import FileFormatError, MissingDependencyError, SandboxError, UnknownNameError
+from tfzip.errors import DeviceError, FileFormatError, MissingDependencyError, SandboxError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -159,3 +162,99 @@ def test_a_damaged_file_says_so(tmp_path):
     broken.write_bytes(b"\x00" * 64)
     with pytest.raises(FileFormatError, match=r"broken\.tflite cannot be opened"):
         HostDevice().memory(Workload(broken, 1), BenchPlan())
+
+
+@pytest.mark.parametrize(
+    ("line", "serial", "state", "model"),
+    [
+        (
+            "R5CT device usb:1-2 product:x model:Pixel_8_Pro device:husky transport_id:1",
+            "R5CT",
+            "device",
+            "Pixel 8 Pro",
+        ),
+        ("0123\tdevice", "0123", "device", ""),
+        (
+            "adb-R5CT (2)._adb-tls-connect._tcp device product:x model:SM_1 device:y",
+            "adb-R5CT (2)._adb-tls-connect._tcp",
+            "device",
+            "SM 1",
+        ),
+        (
+            "????????????    no permissions (missing udev rules? user is in the plugdev group); see [http://x]",
+            "????????????",
+            "no permissions",
+            "",
+        ),
+        ("R5CT           no permissions; see [http://x] usb:1", "R5CT", "no permissions", ""),
+        ("emulator-5554 offline transport_id:3", "emulator-5554", "offline", ""),
+    ],
+)
+def test_a_line_of_adb_is_read(line, serial, state, model):
+    assert parse_listed(line) == Listed(serial, state, model)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "List of devices attached", "* daemon not running; starting now", "junk"]
+)
+def test_other_lines_of_adb_are_no_devices(line):
+    assert parse_listed(line) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("no permissions (missing udev rules?)", "may not be used by this account. Add udev rules .*plugdev"),
+        ("unauthorized", "accept this computer's key"),
+        ("authorizing", "accept this computer's key"),
+        ("recovery", "is in recovery. Restart it"),
+        ("bootloader", "fastboot reboot"),
+    ],
+)
+def test_a_phone_that_is_not_ready_has_its_remedy(state, message, tmp_path):
+    adb = tmp_path / "adb"
+    adb.write_text(f"#!/bin/sh\nprintf 'List of devices attached\\nR5\\351 x {state} usb:1\\n'\n")
+    adb.chmod(0o755)
+    with pytest.raises(DeviceError, match=message) as caught:
+        choose(str(adb), "")
+    assert "'R5\ufffd x'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "core 0 n/a 0 1 x",
+        "core 0",
+        "core",
+        "load unknown",
+        "load",
+        "MemTotal:",
+        "MemTotal: many kB",
+        "prop",
+        "zone",
+        "zone x",
+    ],
+)
+def test_what_a_machine_cannot_tell_is_left_out_of_its_state(line):
+    found = parse_preflight(f"{line}\ncore 1 1000 0 1 fast\nmachine aarch64\n")
+    assert found.clusters["all"] == (1,)
+    assert (found.facts["load_average"], found.facts["memory_bytes"]) == (None, 0)
+    assert found.facts["governor"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("", "the device was lost. Reconnect it and repeat"),
+        (
+            "/x: 0 files pushed, 0 skipped. 252.4 MB/s (202904 bytes in 0.001s)",
+            "the device was lost. Reconnect",
+        ),
+        ("adb: error: No space left on device\n/x: 0 files pushed, 0 skipped.", "no space left. Free some"),
+        ("error: something else.", "error: something else."),
+    ],
+)
+def test_what_adb_says_of_a_lost_device_has_its_remedy(said, meaning):
+    link = AdbLink("adb", "S")
+    with pytest.raises(DeviceError, match=f"x cannot be pushed: .*{meaning}"):
+        link.copied(Finished(1, "", said), "x cannot be pushed")

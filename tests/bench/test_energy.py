@@ -5,26 +5,25 @@ import subprocess
 
 import pytest
 
-from tfzip.bench.energy import (
-    METERS,
-    Meter,
-    Reading,
-    choose_meter,
-    energy_report,
-    reading,
-    sampling_script,
-)
+from tfzip.bench.energy import Reading, Window, energy_report, reading
+from tfzip.bench.meters import METERS, Meter, choose_meter, sampling_script, settled
 from tfzip.bench.perfetto import rails_of
 from tfzip.errors import DeviceError
 
-RAPL = "counter intel-rapl:0 /sys/energy 1000000"
+RAPL = "counter intel-rapl:0 /sys/energy 1000000 package-0"
 RAILS = "rails iio:device0 /sys/energy_value"
 DUMPSYS = """if [ $1 = battery ]; then printf '  level: 3\\n  voltage: 4100\\n'
 else printf 'x\\n  Capacity: 5000, Computed drain: 12.5, actual drain: 10-20\\n'; fi"""
 DRAIN = "drain batterystats Discharging"
-FULL = "battery battery /c /v Discharging"
-PLUGGED = "battery battery /c /v Charging"
-BATTERY, COUNTER = Meter("battery", "battery", ("/c", "/v")), Meter("counter", "rapl", ("/e",), 1_000_000)
+FULL = "battery battery /c /v type=Battery scope= status=Discharging"
+PLUGGED = "battery battery /c /v type=Battery scope= status=Charging"
+SECOND = "battery bms /b /w type=BMS scope= status="
+MOUSE = "battery hidpp_battery_0 /m /n type=Battery scope=Device status=Discharging"
+SILENT = "battery battery /c /v type=Battery scope=System status="
+BATTERY, COUNTER = (
+    Meter("battery", "battery", ("/c", "/v")),
+    Meter("counter", "rapl", ("/e",), (1_000_000.0,)),
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +34,8 @@ BATTERY, COUNTER = Meter("battery", "battery", ("/c", "/v")), Meter("counter", "
         (RAILS + "\n" + PLUGGED, "rails"),
         (FULL, "battery"),
         ("x\n" + FULL, "battery"),
+        (MOUSE + "\n" + DRAIN, "drain"),
+        (SILENT + "\n" + DRAIN, "battery"),
     ],
 )
 def test_the_best_meter_is_taken(listing, kind):
@@ -43,7 +44,18 @@ def test_the_best_meter_is_taken(listing, kind):
 
 @pytest.mark.parametrize(
     ("listing", "message"),
-    [("", "neither power"), (PLUGGED, "is charging"), ("drain batterystats Charging", "is charging")],
+    [
+        ("", "neither power"),
+        (MOUSE, "neither power"),
+        (SECOND, "neither power"),
+        (PLUGGED, "is charging"),
+        (PLUGGED + "\n" + SECOND, "is charging"),
+        (SECOND + "\n" + PLUGGED, "is charging"),
+        (FULL + "\n" + PLUGGED.replace("/c /v", "- -"), "is charging"),
+        (PLUGGED.replace("Charging", "Not charging"), "is not charging"),
+        (SILENT + "\ndrain batterystats Charging", "is charging"),
+        ("drain batterystats Charging", "is charging"),
+    ],
 )
 def test_without_a_meter_energy_is_refused(listing, message):
     with pytest.raises(DeviceError, match=message):
@@ -54,7 +66,7 @@ def test_without_a_meter_energy_is_refused(listing, message):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_battery_gives_current_times_voltage_whatever_its_sign_and_unit(unit, sign):
     samples = [(0.5 * i, f"{sign * (400 + i % 2) * unit} 4000000") for i in range(41)]
-    found = reading(BATTERY, samples)
+    found = reading(settled(BATTERY, [text for _, text in samples]), samples)
     assert found.seconds == 20.0
     assert found.watts == pytest.approx(0.4005 * 4, rel=1e-3)
 
@@ -65,6 +77,28 @@ def test_trapezoids_weigh_uneven_steps():
     samples = [(time, f"{current} 5000000") for time, current in steps + more]
     joules = 1.0 * 0.2 * 5 + (samples[-1][0] - 1.0) * 0.3 * 5
     assert reading(BATTERY, samples).joules == pytest.approx(joules, rel=1e-4)
+
+
+def test_the_unit_of_a_current_is_that_of_the_whole_measurement():
+    idle, load = [f"{5_000 + i} 4000000" for i in range(30)], ["300000 4000000"]
+    meter = settled(BATTERY, idle + load)
+    found = reading(meter, [(0.1 * i, text) for i, text in enumerate(idle)])
+    assert found.watts == pytest.approx(5.0145e-3 * 4, rel=1e-3)
+
+
+def test_processors_are_added_up_without_the_platform_that_has_them_in_it():
+    platform = "counter intel-rapl:2 /p 5 psys"
+    second = RAPL.replace(":0", ":1").replace("/sys/energy 1000000", "/second 500").replace("-0", "-1")
+    meter = choose_meter("\n".join([platform, RAPL, second]))
+    assert (meter.name, meter.paths) == ("intel-rapl:0+intel-rapl:1", ("/sys/energy", "/second"))
+    samples = [(0.0, "999000 100"), (1.0, "1000 300"), (2.0, "2000 50")]  # both begin anew
+    assert reading(meter, samples).joules == pytest.approx(1e-6 * (2000 + 1000 + 200 + 250))
+    assert choose_meter(platform).paths == ("/p",)
+
+
+def test_rails_of_all_chips_are_added_up():
+    meter = choose_meter(f"{RAILS}\n{RAILS.replace('0 ', '1 ').replace('/sys', '/other')}")
+    assert meter.paths == ("/sys/energy_value", "/other/energy_value")
 
 
 def test_a_counter_that_begins_anew_is_followed():
@@ -150,7 +184,7 @@ def test_what_android_computes_is_modelled():
     assert reading(meter, window).joules == pytest.approx(0.5 * 3.6 * 4)
     with pytest.raises(DeviceError, match="did not change"):
         reading(meter, [(0.0, "10.0 4000"), (10.0, "10.0 4000")])
-    windows = [(Reading(1.0, 10.0, 1), Reading(7.2, 10.0, 2), 100)] * 3
+    windows = [Window(Reading(1.0, 10.0, 1), Reading(7.2, 10.0, 2), 100, 10.0)] * 3
     assert energy_report("m.tflite", 1, meter, windows).label == "modelled"
 
 
@@ -170,7 +204,8 @@ def test_a_gauge_that_hardly_changes_is_refused():
 
 def test_energy_per_inference_is_less_idle_with_students_interval():
     idle = Reading(10.0, 10.0, 99)
-    windows = [(idle, Reading(30.0 + extra, 10.0, 99), 100) for extra in (0.0, 1.0, -1.0)]
+    loads = [Reading(0.95 * (30.0 + extra), 9.5, 99) for extra in (0.0, 1.0, -1.0)]  # not the whole window
+    windows = [Window(idle, load, 100, 10.0) for load in loads]
     found = energy_report("m.tflite", 1, BATTERY, windows)
     assert found.millijoules == pytest.approx(200.0)
     assert found.high_millijoules - found.millijoules == pytest.approx(4.303 * 10 / 3**0.5, rel=1e-3)

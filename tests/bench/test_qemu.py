@@ -6,9 +6,11 @@ import subprocess
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfzip
 from tests.bench.arm import arm_library, needs_qemu  # noqa: F401 (a fixture)
+from tests.bench.files import convert_function
 from tests.bench.schema_check import violations
 from tests.bench.test_benchmark import SCHEMA
 from tfzip.bench import BenchPlan
@@ -184,3 +186,15 @@ def test_every_core_is_found_here():
 def test_a_report_of_the_counter_that_is_not_whole_is_refused(text):
     with pytest.raises(DeviceError, match="no whole report"):
         parse_counts(text, [])
+
+
+def test_half_precision_that_a_core_lacks_is_noted(arm_library, int8):  # noqa: F811
+    report = tfzip.benchmark(int8, device={"name": "qemu", "core": "cortex-a53", "fp16": True})
+    assert report.notes == ("cortex-a53 has no arithmetic in half precision: --fp16 changed nothing.",)
+
+
+def test_a_file_without_operations_has_counts_of_none(arm_library, tmp_path):  # noqa: F811
+    path = convert_function(lambda x: x, [tf.TensorSpec((1, 4))], tmp_path / "nothing.tflite")
+    (found,) = tfzip.benchmark(path, device="qemu:cortex-a53").instructions
+    assert found.operations == ()
+    assert found.agreement.identical

@@ -7,11 +7,15 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.bench.arm import needs_compiler
+from tests.bench.files import convert_function
+from tfzip.artifact import sha256_of
+from tfzip.bench import worker
 from tfzip.bench.agreement import Reference, agreement
-from tfzip.bench.native import toolchain
-from tfzip.bench.native.library import library_for
+from tfzip.bench.native import library, toolchain
+from tfzip.bench.native.library import fetch_library, library_for
 from tfzip.bench.native.runner import RunnerCall, RunnerProcess
 from tfzip.bench.native.toolchain import runner_for
 from tfzip.errors import DataError, DeviceError, FileFormatError, MissingDependencyError, OptionError
@@ -68,6 +72,27 @@ def test_outputs_are_those_of_the_interpreter(pair, tmp_path):
 
 
 @needs_compiler
+def test_outputs_that_no_operation_writes_are_those_of_the_interpreter(tmp_path):
+    """Inputs that are outputs, constants, scalars; a file without inputs takes an empty file of them."""
+    x = tf.TensorSpec((1, 4))
+    functions = {
+        "passing": (lambda x: {"a": x, "b": x + 1.0}, [x]),
+        "nothing": (lambda x: x, [x]),
+        "constant": (lambda: tf.ones((2, 3)), []),
+        "scalar": (lambda x: 2.0 * x + 1.0, [tf.TensorSpec(())]),
+    }
+    for name, (function, specs) in functions.items():
+        path = convert_function(function, specs, tmp_path / f"{name}.tflite")
+        reference = worker.reference(str(path), runtime="litert", seed=0)
+        ((opened, *_), _) = call(path, "--memory")
+        assert opened["accelerator"] == "cpu"
+        (tmp_path / "in").write_bytes(reference.packed(opened["inputs"]))
+        _, status = call(path, "--inputs", tmp_path / "in", "--outputs", tmp_path / "out")
+        assert status == 0
+        assert agreement(reference, (tmp_path / "out").read_bytes(), opened["outputs"]).identical, name
+
+
+@needs_compiler
 def test_memory_profile_and_endurance(int8):
     (_, memory, _), _ = call(int8, "--memory")
     assert 0 < memory["heap_bytes"] < 10_000_000
@@ -95,12 +120,20 @@ def test_memory_profile_and_endurance(int8):
         (["--library", "/nowhere.so"], 2, "cannot be loaded"),
         (["--library", "libm.so.6"], 2, "has no LiteRt"),
         (["--model", "/nowhere.tflite"], 3, "cannot be read"),
+        (["--accelerator", "gpu"], 1, "no accelerator 'gpu' here; take --accelerator cpu"),
+        (["--accelerator", "npu"], 1, "no accelerator 'npu'"),
+        (["--cpus", "1x"], 1, "hexadecimal mask"),
+        (["--cpus", "-1"], 1, "hexadecimal mask"),
+        (["--cpus", "0"], 1, "hexadecimal mask"),
+        (["--cpus", "10000000000000000"], 1, "hexadecimal mask"),
+        (["--cpus", "8000000000000000"], 1, "may not run on cores 8000000000000000"),
         (["--inputs", "/nowhere"], 4, "cannot be read"),
         (["--inputs", __file__], 4, "a batch of this file takes"),
     ],
 )
 def test_what_is_wrong_ends_with_its_status_and_one_line(options, status, message, small):
     events, code = call(small, *options)
+    assert len(events) == 1
     assert (code, events[-1]["event"], events[-1]["status"]) == (status, "end", status)
     assert message in events[-1]["message"]
 
@@ -137,10 +170,30 @@ def started(code, model="m.tflite"):
         ("""print('{"event": "end", "status": 3, "message": "bad"}')""", FileFormatError, "bad"),
         ("""print('{"event": "end", "status": 4, "message": "odd"}')""", DataError, "odd"),
         ("""print('{"event": "end", "status": 139}')""", DeviceError, "status 139"),
+        (
+            (
+                "import sys; print('ERROR: Node 1 (FlexErf) failed.\\nERROR: [a.cc:1] x', file=sys.stderr);"
+                """print('{"event": "end", "status": 3, "message": "bad."}')"""
+            ),
+            FileFormatError,
+            r"bad\. LiteRT says: Node 1 \(FlexErf\) failed\.$",
+        ),
+        ("""print('{"event": "end", "status": null}')""", DeviceError, "status None"),
+        ("""print('{"event": "end", "status": "x", "message": 3}')""", DeviceError, "test: 3"),
         ("print('linker: no such library')", DeviceError, "without its end marker .*no such library"),
         ("import sys; print('{\"event\": \"op', end=''); sys.exit(0)", DeviceError, "nothing of this launch"),
         ("import os; os.kill(os.getpid(), 9)", DeviceError, "status -9"),
         ("import time; time.sleep(60)", DeviceError, "nothing came for 0.5 s"),
+        (
+            "import time\nwhile True: print('{\"event\": []}', 'x', sep='\\n'); time.sleep(0.1)",
+            DeviceError,
+            "nothing came for 0.5 s",
+        ),
+        (
+            "import os, sys, time; os.dup2(os.open('/dev/null', os.O_WRONLY), 1); time.sleep(60)",
+            DeviceError,
+            "without its end marker",
+        ),
     ],
 )
 def test_runners_that_fail_are_errors_of_their_kind_in_bounded_time(code, kind, message):
@@ -157,10 +210,31 @@ def test_what_else_a_device_prints_is_passed_over():
         assert runner.event("opened", 20)["x"] == 2
 
 
+def test_an_event_that_lacks_a_fact_is_an_error_of_the_device():
+    with started("""print('{"event": "opened"}')""") as runner:
+        event = runner.event("opened", 20)
+    with pytest.raises(DeviceError, match="'opened' lacks 'runner'"):
+        event["runner"]
+
+
 def test_a_call_is_quoted_for_a_shell():
     options = {"memory": True, "blocks": False, "cpus": None, "threads": 2}
     line = RunnerCall(("./runner",), "./lib", "my file; rm", options).line()
     assert line == "./runner --library ./lib --model 'my file; rm' --memory --threads 2"
+
+
+def test_a_library_that_is_here_and_whole_is_not_fetched_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(library, "_SHA256", {})
+    monkeypatch.setattr(library.sys, "executable", "/bin/false")
+    path = library._kept("aarch64")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"library")
+    path.with_suffix(".sha256").write_text(sha256_of(path) + "\n")
+    assert fetch_library("aarch64") == path
+    path.write_bytes(b"changed")
+    with pytest.raises(DeviceError, match="cannot be fetched"):
+        fetch_library("aarch64")
 
 
 def test_a_runner_is_built_once(monkeypatch, tmp_path):

@@ -12,14 +12,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfzip
 from tests.bench.arm import needs_compiler
-from tests.bench.files import convert, convolutions
+from tests.bench.files import convert, convert_function, convolutions
+from tfzip.bench import BenchPlan
 from tfzip.bench.devices import SshDevice, find_device
-from tfzip.bench.devices.ssh import SshLink
+from tfzip.bench.devices.remote import RemoteBench, longest_launch_s
+from tfzip.bench.devices.ssh import SshLink, parse_target
 from tfzip.bench.inputs import random_feed
-from tfzip.errors import DeviceError, MissingDependencyError, OptionError
+from tfzip.bench.native.library import library_version
+from tfzip.errors import DeviceError, FileFormatError, MissingDependencyError, OptionError
 from tfzip.runtime import open_session
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
@@ -116,6 +120,26 @@ def test_a_connection_that_the_user_shares_is_left_to_ssh(board, tmp_path):
     assert not [word for word in link.words("true") if word.startswith("Control")]
 
 
+def test_an_interrupt_key_leaves_neither_process_nor_outputs(board, small, monkeypatch):
+    def interrupted(*_):
+        assert [name for name in names(board) if name.endswith(".out")]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RemoteBench, "_compare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tfzip.benchmark(small, device=board, **QUICK)
+    assert left_over(board["folder"]) == []
+    assert not [name for name in names(board) if name.endswith((".pid", ".out"))]
+
+
+def test_a_launch_may_take_as_long_as_its_plan_asks_for():
+    plan = BenchPlan(energy=True, energy_window_s=3000, energy_repeats=5)
+    assert longest_launch_s(plan, 1.0) > 5 * 2 * 3000
+    slow = BenchPlan(runs=1000, launches=1)
+    assert longest_launch_s(slow, 10_000.0) > 16 * 1000 * 10
+    assert longest_launch_s(BenchPlan(energy=True, energy_window_s=1e9), 1.0) == 10**6
+
+
 def test_nothing_is_pushed_twice(board, small, int8):
     tfzip.benchmark(small, device=board, **QUICK)
     before = {entry.name: entry.stat().st_mtime_ns for entry in os.scandir(board["folder"])}
@@ -129,7 +153,26 @@ def test_int8_is_identical_with_the_agent(board, int8, pair):
     device = {**board, "runner": "agent", "python": sys.executable}
     report = tfzip.benchmark([int8, pair], device=device, **QUICK)
     assert [latency.agreement.identical for latency in report.latencies] == [True, True]
+    assert report.environment["runtime"] == "litert"
+    assert report.environment["runtime_version"] == library_version()
     assert left_over(board["folder"]) == []
+
+
+@pytest.mark.parametrize("runner", ["native", "agent"])
+def test_files_without_inputs_or_operations_are_measured(runner, board, tmp_path):
+    x, device = tf.TensorSpec((1, 4)), {**board, "runner": runner, "python": sys.executable}
+    nothing = convert_function(lambda x: x, [x], tmp_path / "nothing.tflite")
+    constant = convert_function(lambda: tf.ones((2, 3)), [], tmp_path / "constant.tflite")
+    report = tfzip.benchmark([nothing, constant], device=device, **QUICK)
+    assert [latency.agreement.identical for latency in report.latencies] == [True, True]
+
+
+def test_a_file_that_cannot_be_run_is_told_by_this_machine(board, tmp_path):
+    path, before = tmp_path / "open.tflite", set(names(board))
+    convert_function(lambda x: tf.where(x > 0.0), [tf.TensorSpec((1, 4))], path)
+    with pytest.raises(FileFormatError, match="size only its values tell"):
+        tfzip.benchmark(path, device=board, **QUICK)
+    assert [name for name in set(names(board)) - before if name.endswith(".tflite")] == []
 
 
 _OLD_PACKAGE = """
@@ -151,13 +194,15 @@ def test_boards_with_the_older_package_are_compared_with_its_rounding(board, tmp
     site = tmp_path / "site"
     for package, text in ("ai_edge_litert", "raise ImportError"), ("tflite_runtime", _OLD_PACKAGE):
         (site / package).mkdir(parents=True)
-        (site / package / "__init__.py").touch()
+        (site / package / "__init__.py").write_text('__version__ = "2.14.0"\n')
         (site / package / "interpreter.py").write_text(text.format(folder=str(site)))
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     report = tfzip.benchmark(path, device={**board, "runner": "agent", "python": str(python)}, **QUICK)
     assert report.latencies[0].agreement.identical
+    assert report.environment["runtime"] == "tflite_runtime"
+    assert report.environment["runtime_version"] == "2.14.0"
     feeds = [random_feed(open_session(path).inputs, seed) for seed in range(20)]
     here, there = (
         [[*open_session(path, portable=portable).run(feed).values()] for feed in feeds]
@@ -195,6 +240,31 @@ def test_bad_input_is_one_line(fields, kind, message, board, small):
     with pytest.raises(kind, match=message) as caught:
         tfzip.benchmark(small, device={**board, **fields}, **QUICK)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "port"),
+    [
+        ("board", "board", ""),
+        ("pi@10.0.0.7:2222", "pi@10.0.0.7", "2222"),
+        ("root@::1", "root@::1", ""),
+        ("::1", "::1", ""),
+        ("fe80::1%eth0", "fe80::1%eth0", ""),
+        ("[::1]:2222", "::1", "2222"),
+        ("root@[fe80::1%eth0]", "root@fe80::1%eth0", ""),
+        ("me@work.com@host:22", "me@work.com@host", "22"),
+    ],
+)
+def test_a_target_is_taken_apart(target, host, port):
+    assert parse_target(target) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "target", ["-oProxyCommand=x", "-p", "board:", "board:ssh", "[::1", "a b", "root@", "root@-x"]
+)
+def test_what_is_no_target_is_refused(target):
+    with pytest.raises(OptionError, match="A board is HOST, USER@HOST"):
+        parse_target(target)
 
 
 def test_the_target_stands_after_the_colon():

@@ -1,9 +1,11 @@
 """LiteRT's own benchmark_model: a stub prints the documented lines and writes the documented message."""
 
 import http.server
+import socket
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +13,10 @@ import tfzip
 from tests.bench.arm import arm_library, needs_compiler  # noqa: F401 (a fixture)
 from tests.bench.phones import needs_adb, server  # noqa: F401 (a fixture)
 from tests.bench.test_ssh import board  # noqa: F401 (a fixture)
+from tfzip.artifact import sha256_of
 from tfzip.bench.devices.vendor_bench import NOTE
 from tfzip.bench.native.vendor import fetch_vendor, flags, parse_output, parse_result, vendor_binary
-from tfzip.errors import DeviceError, MissingDependencyError
+from tfzip.errors import DeviceError, MissingDependencyError, OptionError
 
 QUICK = {"runs": 8, "min_duration_s": 0, "launches": 2, "rounds": 1}
 LINES = (
@@ -96,6 +99,29 @@ def test_a_board_is_measured_by_the_vendors_tool(board, stub, small, large):  # 
     assert report.latencies[0].agreement is None
     assert report.verdicts[0].verdict == "slower"
     assert NOTE in report.notes
+    assert report.environment["runtime"] == "benchmark_model"
+    assert report.environment["runtime_version"] == f"sha256 {sha256_of(stub)[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"), [({"energy": True}, "--energy"), ({"deadline_ms": 33}, "--dead")]
+)
+def test_what_the_tool_cannot_tell_is_refused(options, asked, small):
+    device = {"name": "ssh", "target": "nowhere", "runner": "benchmark_model"}
+    with pytest.raises(OptionError, match=f"{asked}.* needs --runner native"):
+        tfzip.benchmark(small, device=device, **QUICK, **options)
+
+
+@needs_compiler
+def test_a_files_name_runs_nothing_on_the_board(board, stub, small, tmp_path):  # noqa: F811
+    path = tmp_path / "x.$(touch pwned)"
+    path.write_bytes(small.read_bytes())
+    shelf = tmp_path / "it's a shelf"
+    for fields in ({"runner": "benchmark_model", "runner_binary": stub}, {"runner": "native"}):
+        tfzip.benchmark(path, device={**board, **fields, "folder": str(shelf)}, **QUICK)
+    assert all("$" not in one.name for one in shelf.iterdir())
+    assert not list(Path(board["config"]).parent.rglob("pwned"))
+    assert not (Path.home() / "pwned").exists()
 
 
 @needs_compiler
@@ -105,7 +131,7 @@ def test_a_tool_that_fails_says_its_last_line(board, tmp_path, small):  # noqa: 
     device = {**board, "runner": "benchmark_model", "runner_binary": str(broken)}
     with pytest.raises(DeviceError, match="status 3: ERROR: cannot map this file"):
         tfzip.benchmark(small, device=device, **QUICK)
-    with pytest.raises(MissingDependencyError, match="no benchmark_model at /nowhere"):
+    with pytest.raises(MissingDependencyError, match="no benchmark_model for .* at /nowhere"):
         tfzip.benchmark(small, device={**device, "runner_binary": "/nowhere"}, **QUICK)
 
 
@@ -149,3 +175,33 @@ def test_the_tool_is_fetched_once_and_kept_to(monkeypatch, tmp_path):
         vendor_binary("android-aarch64")
     with pytest.raises(DeviceError, match="https only"):
         fetch_vendor("android-aarch64", "ftp://example.org")
+    with pytest.raises(
+        MissingDependencyError, match="for linux-aarch64 at .*Name one with --runner-binary.$"
+    ):
+        vendor_binary("linux-aarch64")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1.example.com", "http://127.0.0.1@example.com", "http://example.com", "file:///etc"],
+)
+def test_only_https_and_this_machine_are_asked(url):
+    with pytest.raises(DeviceError, match="by https only"):
+        fetch_vendor("android-aarch64", url)
+
+
+def test_a_download_that_breaks_off_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        with pytest.raises(DeviceError, match="cannot be fetched: .*--runner-binary") as caught:
+            fetch_vendor("android-aarch64", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        serving.join()
+    assert "\n" not in str(caught.value)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests.bench.files import convert_function
 from tfzip.bench import worker
-from tfzip.errors import DataError, OptionError
+from tfzip.errors import DataError, FileFormatError, OptionError
 from tfzip.sandbox import run_isolated
 
 OPTIONS = {"runtime": "litert", "threads": 1, "seed": 0}
@@ -107,3 +109,20 @@ def test_peak_memory_covers_the_file_and_is_small_for_a_small_file(small, large)
         path.stat().st_size < peak < 64 << 20 for path, peak in zip((small, large), peaks, strict=True)
     )
     assert peaks[0] < peaks[1]
+
+
+def test_an_output_without_a_size_of_its_own_is_refused_for_devices(tmp_path):
+    path = convert_function(lambda x: tf.where(x > 0.0), [tf.TensorSpec((1, 4))], tmp_path / "open.tflite")
+    with pytest.raises(FileFormatError, match="size only its values tell, among 'output_0'"):
+        worker.reference(str(path), runtime="litert", seed=0)
+
+
+def test_a_reference_knows_random_numbers_and_outputs_without_a_scale(tmp_path, int8):
+    def drawn(x):
+        return x + tf.random.uniform((1, 4))
+
+    path = convert_function(drawn, [tf.TensorSpec((1, 4))], tmp_path / "drawn.tflite")
+    found = worker.reference(str(path), runtime="litert", seed=0)
+    assert (found.random, found.plain) == (True, frozenset(["output_0"]))
+    found = worker.reference(str(int8), runtime="litert", seed=0)
+    assert (found.random, found.plain) == (False, frozenset())

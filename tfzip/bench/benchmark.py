@@ -88,11 +88,14 @@ def benchmark(
     verdicts: list[Verdict] = []
     counted: list[InstructionReport] = []
     energies: list[EnergyReport] = []
+    said: list[str] = []
     for index, threads in enumerate(plan.threads):
         workloads = [Workload(path, threads, rows) for path in paths]
         part = _part_of(progress, index, len(plan.threads))
         measured = where.measure(workloads, plan, part)
         energies += [one.energy for one in measured if one.energy]
+        said += [note for one in measured for note in one.notes]
+        environment = {**environment, **measured[0].facts}
         pairs = list(zip(workloads, measured, strict=True))
         latencies += [_latency(workload, one, plan) for workload, one in pairs if one.samples]
         counted += [
@@ -108,7 +111,10 @@ def benchmark(
         plan,
         tuple(latencies),
         tuple(verdicts),
-        (*_notes(environment, plan), *_repeated(latencies)) if latencies else (),
+        (
+            *((*_notes(environment, plan), *_repeated(latencies)) if latencies else ()),
+            *dict.fromkeys(said),
+        ),
         tuple(counted),
         tuple(_deadlines(latencies, plan)),
         tuple(energies),

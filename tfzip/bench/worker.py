@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tfzip.bench.agreement import Reference
 from tfzip.bench.inputs import Feed, random_feed, real_feeds
 from tfzip.bench.statistics import is_steady
-from tfzip.errors import OptionError
+from tfzip.errors import FileFormatError, OptionError
 from tfzip.runtime import Session, open_session
 from tfzip.runtime.runtimes import runtimes
 from tfzip.runtime.runtimes.probe import rounds_unevenly
@@ -30,6 +30,7 @@ from tfzip.runtime.runtimes.probe import rounds_unevenly
 _WINDOW_MS = 30.0
 _MIN_WINDOW = 3
 _MEMORY_RUNS = 5
+_RANDOM = ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL")
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,36 @@ def peak_memory(path: str, *, runtime: str, threads: int, seed: int, data: Any =
 
 
 def reference(path: str, *, runtime: str, seed: int, data: Any = None, portable: bool = False) -> Reference:
-    """Returns what a file is fed on another machine, and what it computes from that here."""
+    """Returns what a file is fed on another machine, and what it computes from that here.
+
+    Raises:
+        FileFormatError: An output has no size before it is computed.
+    """
     session = open_session(path, runtime=runtime, portable=portable)
     feeds = _feeds(session, seed, data)
+    session.feed(feeds[0])
+    _check_sizes(session)
     outputs = [session.run(feed) for feed in feeds]
-    return Reference(feeds, outputs, uneven=rounds_unevenly(path), portable=portable)
+    return Reference(
+        feeds,
+        outputs,
+        uneven=rounds_unevenly(path),
+        portable=portable,
+        plain=frozenset(spec.name for spec in session.outputs if not spec.scale),
+        random=any(op.name in _RANDOM for op in session.ops()),
+    )
+
+
+def _check_sizes(session: Session) -> None:
+    """Raises `FileFormatError` for outputs that have no memory before a run, such as those of `tf.where`."""
+    try:
+        session.read()
+    except ValueError as error:
+        names = ", ".join(repr(spec.name) for spec in session.outputs)
+        raise FileFormatError(
+            f"{session.path} has an output whose size only its values tell, among {names}: devices take"
+            " outputs of fixed size. Cut or pad it to one, or measure on the host."
+        ) from error
 
 
 def _timed(session: Session, runs: int) -> list[float]:

@@ -86,7 +86,7 @@ class Session:
         if shapes != self._shapes:
             self._resize(shapes)
         for name, array in inputs.items():
-            self._interpreter.set_tensor(self.input_indices[name], np.ascontiguousarray(array))
+            self._interpreter.set_tensor(self.input_indices[name], np.asarray(array, order="C"))
 
     def invoke(self) -> None:
         """Computes the outputs from what was fed last.

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,26 @@ from tfzip.errors import DeviceError, MissingDependencyError
 
 _LIST_TIMEOUT_S = 20.0
 _READY = "device"
+_RESTART = "Restart it: hold its power key, or `adb reboot`."
+_REMEDIES = {
+    "unauthorized": ("is unauthorized", "Unlock it and accept this computer's key."),
+    "authorizing": ("is authorizing", "Wait a moment, unlock it and accept this computer's key."),
+    "offline": ("is offline", "Reconnect it, or end adb's server with `adb kill-server`."),
+    "connecting": ("is connecting", "Wait a moment, then repeat."),
+    "no permissions": (
+        "may not be used by this account",
+        "Add udev rules (package android-sdk-platform-tools-common), join group plugdev, and reconnect it.",
+    ),
+    "detached": ("is detached", "Attach it with `adb attach`."),
+    "recovery": ("is in recovery", _RESTART),
+    "rescue": ("is in rescue mode", _RESTART),
+    "sideload": ("waits for a package (sideload)", _RESTART),
+    "bootloader": ("is in its bootloader", "Restart it: `fastboot reboot`."),
+    "host": ("is no device", "Name another with --device."),
+    "unknown": ("is in a state that adb does not know", "Reconnect it."),
+}
+"""What a state other than ready means, and what to do."""
+_LISTED = re.compile(rf"(\S.*?)\s+({'|'.join([_READY, *_REMEDIES])})(?=\s|;|$)")
 
 
 @dataclass(frozen=True)
@@ -61,7 +82,12 @@ def list_devices(adb: str) -> list[Listed]:
     """
     try:
         done = subprocess.run(  # noqa: S603
-            [adb, "devices", "-l"], capture_output=True, text=True, timeout=_LIST_TIMEOUT_S, check=False
+            [adb, "devices", "-l"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_LIST_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError("adb does not answer. End its server with `adb kill-server`.") from error
@@ -69,14 +95,19 @@ def list_devices(adb: str) -> list[Listed]:
         raise DeviceError(f"{adb} cannot be run: {error.strerror}. Name another with --adb.") from error
     if done.returncode:
         raise DeviceError(f"adb fails: {(done.stderr.strip().splitlines() or ['it says nothing'])[-1]}.")
-    found = []
-    for line in done.stdout.splitlines():
-        serial, _, rest = line.partition(" ") if "\t" not in line else line.partition("\t")
-        words = rest.split()
-        if serial and words and serial not in ("List", "*"):
-            facts = dict(word.split(":", 1) for word in words[1:] if ":" in word)
-            found.append(Listed(serial, words[0], facts.get("model", "").replace("_", " ")))
-    return found
+    return [one for line in done.stdout.splitlines() if (one := parse_listed(line)) is not None]
+
+
+def parse_listed(line: str) -> Listed | None:
+    """Returns the device of a line of `adb devices -l`, or None for a line that is none.
+
+    A serial may have spaces, as those that are found by mDNS do.
+    """
+    match = None if line.startswith("*") else _LISTED.match(line)
+    if match is None:
+        return None
+    facts = dict(word.split(":", 1) for word in line[match.end() :].split() if ":" in word)
+    return Listed(match[1], match[2], facts.get("model", "").replace("_", " "))
 
 
 def choose(adb: str, serial: str) -> Listed:
@@ -104,16 +135,15 @@ def choose(adb: str, serial: str) -> Listed:
                 raise _not_ready(one)
             return one
     names = ", ".join(one.serial for one in known) or "none"
-    raise DeviceError(f"There is no Android device {serial!r}. Connected: {names}.")
+    raise DeviceError(
+        f"There is no Android device {serial!r}. Connected: {names}. Reconnect it (by Wi-Fi with `adb"
+        " connect`), or name another."
+    )
 
 
 def _not_ready(device: Listed) -> DeviceError:
-    remedies = {
-        "unauthorized": "Unlock it and accept this computer's key.",
-        "offline": "Reconnect it, or end adb's server with `adb kill-server`.",
-    }
-    remedy = remedies.get(device.state, "Reconnect it.")
-    return DeviceError(f"Android device {device.serial!r} is {device.state}. {remedy}")
+    said, remedy = _REMEDIES[device.state]
+    return DeviceError(f"Android device {device.serial!r} {said}. {remedy}")
 
 
 _MEANINGS = {

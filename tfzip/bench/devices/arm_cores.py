@@ -26,6 +26,11 @@ class ArmCore:
     part: int
     variant: int = 0
 
+    @property
+    def has_half(self) -> bool:
+        """Whether it computes in half precision (Armv8.2)."""
+        return self.cpu not in ("cortex-a53", "cortex-a72")
+
 
 CORES = {
     "cortex-a53": ArmCore("cortex-a53", 0xD03),

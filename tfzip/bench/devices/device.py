@@ -63,6 +63,8 @@ class Measurement:
         flaws: Why a launch does not count, by its number and in the order of the samples; empty if it does.
         counted: Instructions, where they are counted.
         remarks: What happened meanwhile that makes the figures doubtful.
+        notes: What a reader should know besides, in sentences.
+        facts: What the runs themselves told of the environment, by its names.
         energy: Of an inference, where the plan asks for it.
         agreement: How the outputs differ from those of the host; None on the host itself.
     """
@@ -76,6 +78,8 @@ class Measurement:
     agreement: Agreement | None = None
     energy: EnergyReport | None = None
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def kept(self) -> list[list[Samples]]:
         """Returns the samples of launches without a flaw; of all where none is left."""

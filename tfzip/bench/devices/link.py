@@ -147,7 +147,8 @@ class Link(ABC):
             )
         except subprocess.TimeoutExpired as error:
             raise DeviceError(
-                f"{self.place}: {what} did not finish within {timeout_s:.3g} s. Is the device still there?"
+                f"{self.place}: {what} did not finish within {timeout_s:.3g} s. The device or the link hangs;"
+                " reconnect or restart it, and repeat."
             ) from error
 
     def sizes(self, folder: str, timeout_s: float) -> Mapping[str, int]:
@@ -170,13 +171,16 @@ class Link(ABC):
     def _why(self, said: str) -> str:
         """Returns what a message means, with the remedy, or its last line."""
         known = {**self.meanings, **_MEANINGS}
-        lines = said.splitlines() or ["nothing was said; the connection may have broken"]
+        lines = said.splitlines() or [_LOST.rstrip(".")]
         telling = [line for line in lines if "error" in line or "fail" in line] or lines
         return next((known[sign] for sign in known if sign in said), f"{telling[-1].rstrip('.')}.")
 
 
+_LOST = "the device was lost. Reconnect it and repeat; what was pushed is kept."
 _MEANINGS = {
     "No space left": "the device has no space left. Free some, or name another folder.",
     "Read-only file system": "the folder is on a read-only file system. Name another folder.",
     "Permission denied": "the folder may not be written, or a program may not be run there. Name another.",
+    "0 files pushed": _LOST,  # with no reason before it: the connection closed under adb
+    "0 files pulled": _LOST,
 }

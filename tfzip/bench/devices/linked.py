@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tfzip.artifact import sha256_of
 from tfzip.bench.devices.device import Device, Measurement, Progress
 from tfzip.bench.devices.link import Link
 from tfzip.bench.devices.machine import describe_machine
@@ -67,15 +68,26 @@ class LinkedDevice(Device):
     def program(self, shelf: Shelf, state: Preflight, options: Mapping[str, Any]) -> Program:
         """Puts the native runner, or what stands in for it, on the machine."""
 
-    def environment(self, plan: BenchPlan) -> Mapping[str, Any]:  # noqa: ARG002 (one runtime here)
+    def environment(self, plan: BenchPlan) -> Mapping[str, Any]:
         """Describes the machine: chip, system, cores, governor, battery, thermal status, screen."""
-        facts = {"runtime": "litert", "runtime_version": library_version(), "runner": self.runner}
-        return {**describe_machine(), **preflight(self.link()).facts, **facts}
+        self._check(plan)
+        state = preflight(self.link())
+        runs, version = self.runtime(state)
+        facts = {"runtime": runs, "runtime_version": version, "runner": self.runner}
+        return {**describe_machine(), **state.facts, **facts}
+
+    def runtime(self, state: Preflight) -> tuple[str, str]:
+        """Returns the runtime and its version, as far as they are known before it runs."""
+        if self.runner == VENDOR:
+            digest = sha256_of(vendor_binary(self.system(state), self.runner_binary))
+            return VENDOR, f"sha256 {digest[:12]}"
+        return ("litert", library_version()) if self.runner != "agent" else ("unknown", "unknown")
 
     def measure(
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None = None
     ) -> list[Measurement]:
         """Pushes what is missing, and measures in turns."""
+        self._check(plan)
         link = self.link()
         state = preflight(link)
         return self.bench(link, state).measure(workloads, plan, progress)
@@ -90,6 +102,14 @@ class LinkedDevice(Device):
             return VendorBench(link, shelf, binary, mask, settle)
         program = self.program(shelf, state, {"fp16": self.fp16, "cpus": mask})
         return RemoteBench(link, shelf, program, settle)
+
+    def _check(self, plan: BenchPlan) -> None:
+        """Raises `OptionError` for what the vendor's tool cannot tell."""
+        if self.runner == VENDOR and (plan.energy or plan.deadline_ms is not None):
+            asked, why = (
+                ("--energy", "says when it runs") if plan.energy else ("--deadline-ms", "times each run")
+            )
+            raise OptionError(f"{asked} needs --runner native: {VENDOR} never {why}.")
 
     @abstractmethod
     def folder_there(self, link: Link) -> str:

@@ -2,19 +2,19 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 from tfzip.bench.devices.link import Link
-from tfzip.bench.energy import METERS, Meter, Reading, choose_meter, reading, sampling_script
+from tfzip.bench.energy import Window, reading
+from tfzip.bench.meters import METERS, Meter, choose_meter, sampling_script, settled
 from tfzip.bench.native.runner import RunnerProcess, end_process
 from tfzip.errors import DeviceError
 
 _TIMEOUT_S = 30.0
 _INTERVAL_S = 0.1
 _SETTLE_S = 1.0
-
-Windows = list[tuple[Reading, Reading, int]]
 
 
 class Sampler:
@@ -23,11 +23,14 @@ class Sampler:
     Args:
         link: The way to the machine.
         meter: What to read.
+
+    Attributes:
+        samples: Seconds and what the meter said, so far.
     """
 
     def __init__(self, link: Link, meter: Meter) -> None:
         self._meter = meter
-        self._samples: list[tuple[float, str]] = []
+        self.samples: list[tuple[float, str]] = []
         self._process = link.start(sampling_script(meter, _INTERVAL_S))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -41,12 +44,8 @@ class Sampler:
         end_process(self._process)
 
     def mark(self) -> int:
-        """Returns a place in the samples, for `since`."""
-        return len(self._samples)
-
-    def since(self, mark: int) -> Reading:
-        """Returns the energy since a mark."""
-        return reading(self._meter, self._samples[mark:])
+        """Returns a place in the samples."""
+        return len(self.samples)
 
     def _read(self) -> None:
         with suppress(ValueError):
@@ -54,42 +53,61 @@ class Sampler:
                 seconds, _, values = line.strip().partition(" ")
                 whole = len(values.split()) >= self._meter.values  # not while the file is being written
                 if whole and seconds.replace(".", "", 1).isdigit():
-                    self._samples.append((float(seconds), values.strip()))
+                    self.samples.append((float(seconds), values.strip()))
+
+
+def meter_of(link: Link) -> Meter:
+    """Returns the best meter of a machine.
+
+    Raises:
+        DeviceError: There is none, the battery is being charged, or the machine does not answer.
+    """
+    return choose_meter(link.check(METERS, _TIMEOUT_S))
 
 
 def measure_power(
-    link: Link, runner: RunnerProcess, *, repeats: int, window_s: float, timeout_s: float
-) -> tuple[Meter, Windows]:
+    link: Link, runner: RunnerProcess, meter: Meter, *, repeats: int, window_s: float, timeout_s: float
+) -> list[Window]:
     """Measures a runner that waits for commands.
 
     Args:
         link: The way to the machine.
         runner: Warm, with `--blocks`.
+        meter: Of the machine.
         repeats: Pairs of windows.
         window_s: Length of a window, in seconds.
         timeout_s: How much longer than that a window may take.
 
     Returns:
-        The meter, and for each repeat the idle window, the load window, and the inferences in the latter.
+        A pair of windows for each repeat.
 
     Raises:
-        DeviceError: There is no meter, the battery is being charged, or the link broke.
+        DeviceError: The meter says too little, sees no difference, or the link broke.
     """
-    meter = choose_meter(link.check(METERS, _TIMEOUT_S))
-    windows: Windows = []
+    places: list[tuple[int, int, int, Mapping[str, Any]]] = []
     with Sampler(link, meter) as sampler:
         for _ in range(repeats):
             time.sleep(_SETTLE_S)
-            mark = sampler.mark()
+            begin = sampler.mark()
             time.sleep(window_s)
-            idle = sampler.since(mark)
-            mark = sampler.mark()
+            middle = sampler.mark()
+            reading(meter, sampler.samples[begin:middle])  # a meter that says too little is refused early
             runner.send(f"SUSTAIN {window_s} 0")
-            runs = runner.event("sustained", window_s + timeout_s)["runs"]
-            windows.append((idle, sampler.since(mark), int(runs)))
-    if any(load.watts <= idle.watts for idle, load, _ in windows):
+            event = runner.event("sustained", window_s + timeout_s)
+            places.append((begin, middle, sampler.mark(), event))
+    meter, samples = settled(meter, [text for _, text in sampler.samples]), sampler.samples
+    windows = [
+        Window(
+            reading(meter, samples[begin:middle]),
+            reading(meter, samples[middle:end]),
+            event["runs"],
+            event["duration_ms"] / 1e3,
+        )
+        for begin, middle, end, event in places
+    ]
+    if any(window.load.watts <= window.idle.watts for window in windows):
         raise DeviceError(
             f"{link.place} draws no more while it runs on than idle, by {meter.name!r}: something else was"
             " running, or the meter does not see the processor. Measure longer, with nothing else running."
         )
-    return meter, windows
+    return windows

@@ -31,6 +31,7 @@ fi
 true
 """
 _MAX_CORES = 1024
+_CORE = re.compile(r"core \d+ \d+ \d+ \S+(\s|$)")
 CLUSTERS = ("little", "mid", "big", "all")
 
 
@@ -74,12 +75,11 @@ class Preflight:
 def parse_preflight(text: str) -> Preflight:
     """Reads what `SCRIPT` printed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    cores = [line.split() for line in lines if line.startswith("core ")]
+    cores = [line.split() for line in lines if _CORE.match(line)]
     named = (line.split(None, 2)[1:] for line in lines if line.startswith("prop "))
     props = {words[0]: words[1] for words in named if len(words) == 2}
     battery = _pairs(line.removeprefix("battery ") for line in lines if line.startswith("battery "))
-    memory = next((int(line.split()[1]) for line in lines if line.startswith("MemTotal")), 0)
-    load = next((float(line.split()[1]) for line in lines if line.startswith("load ")), None)
+    memory, load = _number(lines, "MemTotal:"), _number(lines, "load")
     models = (line.partition(":")[2].strip() for line in lines if re.match("model name|Model|Hardware", line))
     cpu = next(models, "")
     status = re.search(r"\d+", _word(lines, "thermal"))
@@ -91,7 +91,7 @@ def parse_preflight(text: str) -> Preflight:
         "cores": max(len(cores), 1),
         "governor": governors[0] if len(governors) == 1 else ", ".join(governors) or None,
         "load_average": load,
-        "memory_bytes": 1024 * memory,
+        "memory_bytes": 1024 * int(memory or 0),
         "system": _word(lines, "system"),
         "clusters": _described(cores),
     }
@@ -149,6 +149,12 @@ def _pairs(lines: Any) -> dict[str, str]:
 
 def _word(lines: Sequence[str], key: str) -> str:
     return next((line.split(None, 1)[1] for line in lines if line.startswith(f"{key} ")), "")
+
+
+def _number(lines: Sequence[str], key: str) -> float | None:
+    """Returns the first number after a key, or None where the machine does not tell it."""
+    found = re.match(r"\d+(\.\d+)?(?=\s|$)", _word(lines, key))
+    return float(found.group()) if found else None
 
 
 def _numbers(cores: str) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from tfzip.bench.reference import reference_of
 from tfzip.errors import OptionError, UnknownNameError
 
 _RUNS = 3
+_NO_HALF = "{} has no arithmetic in half precision: --fp16 changed nothing."
 _PATIENCE = 20.0  # emulation takes hundreds of times as long as a machine of today
 
 
@@ -94,7 +95,8 @@ class QemuDevice(Device):
             (folder / "inputs").write_bytes(reference.packed(opened["inputs"]))
             counted = self._counted(folder, workload, plan)
             agreed = self._agreed(folder, reference, opened)
-        return Measurement(Memory(max(heap, 0)), counted=counted, agreement=agreed)
+        notes = [] if not self.fp16 or CORES[self.core].has_half else [_NO_HALF.format(self.core)]
+        return Measurement(Memory(max(heap, 0)), counted=counted, agreement=agreed, notes=notes)
 
     def _counted(self, folder: Path, workload: Workload, plan: BenchPlan) -> Counted:
         options = {"inputs": "inputs", "outputs": "outputs", "count": _RUNS}

@@ -1,8 +1,10 @@
 """Machines behind a link: the runner and the files are pushed, launches speak its protocol."""
 
+import math
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,21 +15,24 @@ import numpy as np
 from tfzip.bench.agreement import Agreement, Reference, agreement
 from tfzip.bench.devices.device import Measurement, Memory, Opening, Progress
 from tfzip.bench.devices.link import Link
-from tfzip.bench.devices.power import measure_power
+from tfzip.bench.devices.power import measure_power, meter_of
 from tfzip.bench.devices.shelf import Shelf
-from tfzip.bench.devices.timed import Launch, take_turns
+from tfzip.bench.devices.timed import TOGETHER, Launch, take_turns
 from tfzip.bench.energy import EnergyReport, energy_report
+from tfzip.bench.meters import Meter
 from tfzip.bench.native.runner import PROTOCOL, RunnerCall, RunnerProcess
 from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.reference import reference_of
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
-from tfzip.errors import DeviceError
+from tfzip.errors import DeviceError, TfzipError
 
 _COMMAND_TIMEOUT_S = 30.0
 _PATIENCE = 20.0
-_LONGEST_LAUNCH_S = 3600
+_LONGEST_S = 3600  # more than any launch takes besides what the plan asks for
+_ALARM_S = 10**6  # the longest that the runner takes
 _CLOCK_FELL = 0.9
+_RUNTIMES = {"ai_edge_litert": "litert"}  # by the package that an agent opens
 _WITHOUT_XNNPACK = "tflite_runtime"  # for integers, in the versions that there are
 
 
@@ -83,17 +88,23 @@ class RemoteBench:
         self, workloads: Sequence[Workload], plan: BenchPlan, progress: Progress | None
     ) -> list[Measurement]:
         """Measures in turns, the outputs of every launch compared with those of the host."""
+        meter = meter_of(self.link) if plan.energy else None  # without one nothing is measured
         results = take_turns(self, workloads, plan, progress)
         for workload, result in zip(workloads, results, strict=True):
             staged = self._staged[workload.path]
             result.agreement = staged.agreed
             result.remarks += dict.fromkeys(staged.remarks)
-            if plan.energy:
-                result.energy = self._energy(workload, plan)
+            result.facts = _facts(staged.opened)
+            if meter is not None:
+                try:
+                    result.energy = self._energy(workload, plan, meter)
+                except TfzipError as error:  # the latencies are there
+                    result.notes.append(f"The energy of {workload.path} was not measured: {error}")
         return results
 
     def memory(self, workload: Workload, plan: BenchPlan) -> Memory:
         """Stages a workload and measures memory in a process that does nothing else."""
+        reference = reference_of(workload, plan)  # tells best what is wrong with a file
         model = self.shelf.put(workload.path)
         with self.runner(workload, model, {"memory": True, "threads": workload.threads}) as runner:
             opened = runner.event("opened", plan.timeout_s)
@@ -103,7 +114,8 @@ class RemoteBench:
             raise DeviceError(
                 f"{self.link.place}: the runner speaks protocol {opened['runner']}, not {PROTOCOL}."
             )
-        reference = reference_of(workload, plan, portable=opened.get("package") == _WITHOUT_XNNPACK)
+        if opened.get("package") == _WITHOUT_XNNPACK:
+            reference = reference_of(workload, plan, portable=True)
         with TemporaryDirectory(prefix="tfzip-") as folder:
             inputs = Path(folder) / "inputs.bin"
             inputs.write_bytes(reference.packed(opened["inputs"]))
@@ -123,21 +135,23 @@ class RemoteBench:
             "warmup-s": plan.warmup_s,
             "inputs": staged.inputs,
             "outputs": outputs,
+            "deadline-s": longest_launch_s(plan, staged.opened["first_inference_ms"]),
         }
-        launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
-        try:
+        with ExitStack() as undone:  # also for an interrupt key: neither process nor file may stay behind
+            undone.callback(self.shelf.remove, outputs)
+            launch = RemoteLaunch(self.runner(workload, staged.model, options), plan, staged)
+            undone.enter_context(launch)
             self._compare(staged, outputs, launch.digest)
-        except BaseException:  # also an interrupt key: no process may stay behind
-            launch.close()
-            raise
+            undone.pop_all()
         return launch
 
-    def _energy(self, workload: Workload, plan: BenchPlan) -> EnergyReport:
+    def _energy(self, workload: Workload, plan: BenchPlan, meter: Meter) -> EnergyReport:
         with self.launch(workload, plan) as launch:
             launch.warm_up()
-            meter, windows = measure_power(
+            windows = measure_power(
                 self.link,
                 launch.runner,
+                meter,
                 repeats=plan.energy_repeats,
                 window_s=plan.energy_window_s,
                 timeout_s=plan.timeout_s,
@@ -151,7 +165,7 @@ class RemoteBench:
             self._program.words,
             self._program.library,
             model,
-            {**self._program.options, **options, "deadline-s": _LONGEST_LAUNCH_S},
+            {**self._program.options, "deadline-s": _LONGEST_S, **options},
         )
         command = f"echo $$ > {shlex.quote(note)}; exec {call.line()}"
         return RunnerProcess(
@@ -230,3 +244,24 @@ class RemoteLaunch(Launch):
             self._staged.remarks.append(
                 f"the core's clock fell from {self._staged.fastest_khz // 1000} to {min(seen) // 1000} MHz"
             )
+
+
+def longest_launch_s(plan: BenchPlan, run_ms: float) -> int:
+    """Returns after how many seconds a launch may be taken for one whose other end has gone.
+
+    Args:
+        plan: What is measured.
+        run_ms: Of the file's first run; those that take turns with it are taken to be as slow.
+    """
+    runs = plan.blocks * plan.runs_per_block(run_ms)
+    others = TOGETHER * (plan.timeout_s + plan.warmup_s + _PATIENCE * runs * run_ms / 1e3)
+    windows = plan.energy_repeats * (2 * plan.energy_window_s + plan.timeout_s) if plan.energy else 0.0
+    return min(_ALARM_S, math.ceil(_LONGEST_S + others + windows))
+
+
+def _facts(opened: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the runtime that a runner names; one that names none opened the library that was pushed."""
+    if "package" not in opened:
+        return {}
+    name = str(opened["package"])
+    return {"runtime": _RUNTIMES.get(name, name), "runtime_version": str(opened.get("version", "unknown"))}

@@ -10,7 +10,7 @@ from tfzip.artifact import sha256_of
 from tfzip.bench.devices.arm_cores import EMULATOR, SYSROOT
 from tfzip.bench.native.library import fetch_library
 from tfzip.bench.native.toolchain import counter, has_compiler, runner_for
-from tfzip.bench.native.vendor import LITERT_BINARIES, fetch_vendor
+from tfzip.bench.native.vendor import FETCHED, LITERT_BINARIES, fetch_vendor
 from tfzip.errors import MissingDependencyError, UnknownNameError
 
 
@@ -99,7 +99,7 @@ def set_up(
         DeviceError: The library cannot be fetched.
     """
     if name == VENDOR:
-        path = fetch_vendor("android-aarch64", url or LITERT_BINARIES, sha256)
+        path = fetch_vendor(FETCHED, url or LITERT_BINARIES, sha256)
         say(f"benchmark_model for Android: {path}, sha256 {sha256_of(path)}")
         return
     require(name)

@@ -1,5 +1,6 @@
 """A folder of a device in which files are named by their digest, so that each is pushed once."""
 
+import re
 import secrets
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from tfzip.errors import DeviceError
 
 _COMMAND_TIMEOUT_S = 30.0
 _LEAST_BYTES_PER_S = 200_000.0
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")  # of a file's name, nothing else goes to a device's shell
 
 
 class Shelf:
@@ -36,7 +38,8 @@ class Shelf:
         Raises:
             DeviceError: It cannot be pushed.
         """
-        name = f"{sha256_of(source)[:24]}{source.suffix}"
+        suffix = source.suffix if _SUFFIX.fullmatch(source.suffix) else ""
+        name = f"{sha256_of(source)[:24]}{suffix}"
         target, size = f"{self.folder}/{name}", source.stat().st_size
         if self._sizes.get(name) != size:
             partial = f"{target}.{secrets.token_hex(4)}.partial"

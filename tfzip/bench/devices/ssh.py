@@ -30,6 +30,17 @@ _MEANINGS = {
     "closed by remote host": "the connection broke. Repeat; what was pushed is kept.",
 }
 
+_PORT = r"(:(?P<port>\d+))?"
+_HOSTS = tuple(
+    map(
+        re.compile,
+        (
+            r"(?P<host>[^-:\s\[\]][^:\s\[\]]*)" + _PORT,
+            r"\[(?P<host>[^-\s\[\]]+)\]" + _PORT,
+            r"(?P<host>[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*(%\w+)?)(?P<port>)",  # IPv6
+        ),
+    )
+)
 _IDLE_S = 60  # after which a connection ends that nobody could close
 
 
@@ -42,6 +53,10 @@ class SshLink(Link):
     Args:
         target: `HOST`, `USER@HOST`, or either with `:PORT`.
         config: Of ssh, or None for the user's.
+
+    Raises:
+        OptionError: The target is none.
+        MissingDependencyError: There is no ssh here.
     """
 
     meanings: ClassVar[Mapping[str, str]] = _MEANINGS
@@ -53,13 +68,11 @@ class SshLink(Link):
             raise MissingDependencyError(
                 "Boards are reached by ssh, which is not installed: apt-get install openssh-client."
             )
-        host, colon, port = target.rpartition(":")
-        named = host if colon and port.isdigit() else target
+        self._host, port = parse_target(target)
         self._base = [ssh, "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         self._base += ["-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3"]
         self._base += ["-F", config] if config else []
-        self._base += ["-p", port] if named != target else []
-        self._host = named
+        self._base += ["-p", port] if port else []
         self._shared: list[str] | None = None
 
     def words(self, command: str) -> list[str]:
@@ -70,20 +83,22 @@ class SshLink(Link):
         """
         if self._shared is None:
             self._shared = self._share()
-        return [*self._base, *self._shared, self._host, f"sh -c {shlex.quote(command)}"]
+        return [*self._base, *self._shared, "--", self._host, f"sh -c {shlex.quote(command)}"]
 
     def _share(self) -> list[str]:
         """Connects, and returns the options by which further calls use that connection."""
-        asked = subprocess.run([*self._base, "-G", self._host], capture_output=True, text=True, check=False)  # noqa: S603
+        words = [*self._base, "-G", "--", self._host]
+        asked = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
         if re.search(r"^controlpath (?!none$)", asked.stdout, re.MULTILINE):
             return []
         folder = tempfile.mkdtemp(prefix="tfzip-")  # a socket's path is short, and nobody else's
         options = ["-o", f"ControlPath={folder}/ssh", "-o", "ControlMaster=no"]
-        weakref.finalize(self, _close, [*self._base, *options, "-O", "exit", self._host], folder)
+        weakref.finalize(self, _close, [*self._base, *options, "-O", "exit", "--", self._host], folder)
+        persist = ["-o", f"ControlPersist={_IDLE_S}"]
         complaints = Path(folder, "stderr")
         with complaints.open("wb") as stderr:  # a pipe would stay open for as long as the connection
             done = subprocess.run(  # noqa: S603
-                [*self._base, "-M", "-N", "-f", "-o", f"ControlPersist={_IDLE_S}", *options[:2], self._host],
+                [*self._base, "-M", "-N", "-f", *persist, *options[:2], "--", self._host],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -104,6 +119,24 @@ class SshLink(Link):
     def pull(self, source: str, timeout_s: float) -> bytes:
         """Returns the content of a file from there."""
         return self.content(self.words(f"cat {shlex.quote(source)}"), timeout_s, f"pulling {source}")
+
+
+def parse_target(target: str) -> tuple[str, str]:
+    """Returns the host, with the user if one is named, and the port, or `""` for that of the configuration.
+
+    An address with colons stands in brackets where a port follows it: `USER@[::1]:2222`.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    user, at, place = target.rpartition("@")
+    match = next(filter(None, (pattern.fullmatch(place) for pattern in _HOSTS)), None)
+    if match is None or target.startswith("-") or (at and not user) or re.search(r"\s", user):
+        raise OptionError(
+            "A board is HOST, USER@HOST, or either with :PORT, an IPv6 address then as [::1]:PORT."
+            f" Received: {target!r}."
+        )
+    return user + at + match["host"], match["port"] or ""
 
 
 def _close(words: list[str], folder: str) -> None:

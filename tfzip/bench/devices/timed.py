@@ -14,7 +14,8 @@ from tfzip.bench.plan import BenchPlan, Workload
 from tfzip.bench.statistics import Samples
 from tfzip.bench.worker import WarmUp
 
-_TOGETHER = 16
+TOGETHER = 16
+"""How many files at most take turns, each open in a process of its own."""
 
 
 class Launch(ABC):
@@ -82,8 +83,8 @@ def take_turns(
         again = number >= plan.launches
         chosen = lacking([one.flaws for one in results], plan.launches) if again else every
         order = np.random.default_rng([plan.seed, number]).permutation(chosen)
-        for start in range(0, len(order), _TOGETHER):
-            together = order[start : start + _TOGETHER]
+        for start in range(0, len(order), TOGETHER):
+            together = order[start : start + TOGETHER]
             _launch_all(launcher, [(workloads[i], results[i]) for i in together], plan, tick, number)
     return results
 

@@ -47,7 +47,7 @@ class VendorBench:
     ) -> None:
         self._link = link
         self._shelf = shelf
-        self._words = ([f"taskset {mask}"] if mask else []) + [shlex.quote(program)]
+        self._words = ["taskset", mask, program] if mask else [program]
         self._settle = settle
         self._models: dict[Path, str] = {}
 
@@ -76,8 +76,8 @@ class VendorBench:
         """
         model = self._models[workload.path]
         result = f"{self._shelf.folder}/result-{secrets.token_hex(6)}.pb"
-        words = " ".join([*self._words, *flags(model, workload.threads, runs, result, memory=memory)])
-        done = self._link.run(words, timeout_s)
+        words = [*self._words, *flags(model, workload.threads, runs, result, memory=memory)]
+        done = self._link.run(shlex.join(words), timeout_s)
         if done.status:
             lines = (done.stderr + done.stdout).strip().splitlines() or ["it says nothing"]
             raise DeviceError(

@@ -110,7 +110,7 @@ def _operations(
     operations of its body, with what the profiler itself does between them.
     """
     spans = list(_spans(profile))
-    begins = [begin for _, begin, _ in spans[1:]] + [sys.maxsize]
+    begins = [*(begin for _, begin, _ in spans[1:]), sys.maxsize][: len(spans)]
     return [
         OperationInstructions(
             event["name"], event["type"] == _DELEGATED, readings[end - first] - readings[begin - first]

@@ -64,11 +64,15 @@ def library_for(architecture: str) -> Path:
 def fetch_library(architecture: str) -> Path:
     """Downloads the wheel of the version that is installed here for another architecture, through pip.
 
+    What is here already and whole is not fetched again.
+
     Raises:
         DeviceError: It cannot be had, or is not the file that tfzip was tested with.
     """
     version = library_version()
     target = _kept(architecture)
+    if target.exists() and sha256_of(target) == _expected(architecture, target):
+        return target
     with tempfile.TemporaryDirectory(prefix="tfzip-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         command += ["--no-deps", "--only-binary=:all:", "--platform", _PLATFORMS[architecture]]

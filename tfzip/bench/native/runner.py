@@ -2,9 +2,11 @@
 
 import json
 import queue
+import re
 import shlex
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +19,10 @@ PROTOCOL = 1
 _KEPT_LINES = 20
 _LAST_WORDS_S = 2.0  # for what is still on its way when the process is gone
 _END = "end"
+_LONGEST_QUOTE = 120
+_NOT_RUN = (126, 127)  # a shell's own statuses
+_OF_THE_FILE = (3, 5)
+_COMPLAINT = re.compile(r"ERROR: [^\[]")  # of the kernels, not of what calls them
 _ERRORS: dict[int, type[Exception]] = {
     1: OptionError,
     2: MissingDependencyError,
@@ -102,9 +108,10 @@ class RunnerProcess:
             DeviceError: It does not come in time, the link broke, or the runner was ended.
             TfzipError: The runner says what is wrong with the file, the inputs or an option.
         """
+        end = time.monotonic() + timeout_s
         while True:
             try:
-                line = self._lines.get(timeout=timeout_s)
+                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 self.close()
                 raise DeviceError(
@@ -118,7 +125,7 @@ class RunnerProcess:
             if found is None:
                 self._said.append(line)
             elif found["event"] == name:
-                return found
+                return _Event(found)
             elif found["event"] == _END:
                 raise self._ended(found)
 
@@ -153,19 +160,35 @@ class RunnerProcess:
                 self._said.append(line.rstrip("\r\n"))
 
     def _broken(self) -> DeviceError:
-        status = self._process.wait()
+        try:
+            status: int | str = self._process.wait(_LAST_WORDS_S)
+        except subprocess.TimeoutExpired:  # it has closed its output and goes on
+            status = "ended here"
+            self.close()
         self._listener.join(_LAST_WORDS_S)
-        last = f" It last said: {self._said[-1]}" if self._said else ""
+        last = f" It last said: {self._said[-1][:_LONGEST_QUOTE]}" if self._said else ""
+        why = (
+            "The link broke or the runner was ended; nothing of this launch is used."
+            " Reconnect the device and repeat."
+        )
+        if status in _NOT_RUN:
+            why = "It cannot be run there: name a folder that programs may be run from."
         return DeviceError(
             f"{self._model} on {self._place}: the runner went away without its end marker (status {status})."
-            f" The link broke or the runner was ended; nothing of this launch is used.{last}",
+            f" {why}{last}",
             self.said,
         )
 
     def _ended(self, event: Mapping[str, Any]) -> Exception:
-        status, message = int(event.get("status", 0)), str(event.get("message", ""))
+        given, message = event.get("status"), str(event.get("message") or "")
+        status = given if isinstance(given, int) else 0
         kind = _ERRORS.get(status, DeviceError)
-        return kind(f"{self._model} on {self._place}: {message or f'the runner ended with status {status}.'}")
+        self._listener.join(_LAST_WORDS_S)
+        complaints = [line for line in self._said if _COMPLAINT.match(line)] if status in _OF_THE_FILE else []
+        detail = f" LiteRT says: {complaints[-1].partition(' ')[2]}" if complaints else ""
+        return kind(
+            f"{self._model} on {self._place}: {message or f'the runner ended with status {given}.'}{detail}"
+        )
 
 
 def end_process(process: "subprocess.Popen[str]") -> None:
@@ -179,6 +202,16 @@ def end_process(process: "subprocess.Popen[str]") -> None:
                 stream.close()
 
 
+class _Event(dict[str, Any]):
+    """What an event says; a fact that it lacks is an error of the device."""
+
+    def __missing__(self, name: str) -> Any:
+        raise DeviceError(
+            f"The runner's event {self.get('event')!r} lacks {name!r}: it speaks another protocol. Set the"
+            " device up again with `tfzip devices setup`."
+        )
+
+
 def _parsed(line: str) -> dict[str, Any] | None:
     """Returns the event of a line, or None for a line that is none, such as a message of the device."""
     if not line.startswith("{"):
@@ -187,4 +220,4 @@ def _parsed(line: str) -> dict[str, Any] | None:
         found = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "event" in found else None
+    return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None

@@ -1,6 +1,8 @@
 """LiteRT's own `benchmark_model`: its binary, its flags, and what it reports."""
 
+import http.client
 import re
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any
 
 from tfzip.artifact import sha256_of
 from tfzip.bench.protobuf import message
-from tfzip.errors import DeviceError, MissingDependencyError
+from tfzip.errors import DeviceError, MissingDependencyError, one_line
 from tfzip.files import cache_folder, written_beside
 
 _FOLDERS = {
@@ -17,6 +19,8 @@ _FOLDERS = {
     "linux-aarch64": "linux_arm64",
     "linux-x86_64": "linux_x86_64",
 }
+FETCHED = "android-aarch64"
+"""The system whose benchmark_model LiteRT offers."""
 _DOWNLOAD_TIMEOUT_S = 60.0
 LITERT_BINARIES = "https://storage.googleapis.com/litert/binaries/latest"
 
@@ -54,9 +58,9 @@ def vendor_binary(system: str, given: str | None = None) -> Path:
     """
     path = Path(given).expanduser() if given else _kept(system)
     if not path.is_file():
+        fetched = ", or fetch it with `tfzip devices setup benchmark_model`" if system == FETCHED else ""
         raise MissingDependencyError(
-            f"There is no benchmark_model at {path}. Name one with --runner-binary, or fetch it with"
-            " `tfzip devices setup benchmark_model`."
+            f"There is no benchmark_model for {system} at {path}. Name one with --runner-binary{fetched}."
         )
     note = path.with_name(path.name + ".sha256")
     if not given and note.exists() and sha256_of(path) != note.read_text().strip():
@@ -76,15 +80,16 @@ def fetch_vendor(system: str, url: str, sha256: str | None = None) -> Path:
         DeviceError: It cannot be had, or is something else.
     """
     address = f"{url.rstrip('/')}/{_FOLDERS[system]}/benchmark_model"
-    if not address.startswith(("https://", "http://127.0.0.1")):
+    if not _is_safe(address):
         raise DeviceError(f"benchmark_model is fetched by https only. Received: {url}.")
     target = _kept(system)
     try:
         with urllib.request.urlopen(address, timeout=_DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310 (checked above)
             content = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DeviceError(
-            f"{address} cannot be fetched: {error}. Fetch it by hand and name it with --runner-binary."
+            f"{address} cannot be fetched: {one_line(error).rstrip('.')}."
+            " Fetch it by hand and name it with --runner-binary."
         ) from error
     with written_beside(target) as partial:
         partial.write_bytes(content)
@@ -153,6 +158,12 @@ def flags(model: str, threads: int, runs: int, result: str, *, memory: bool = Fa
     }
     found = [f"--{name}={value}" for name, value in chosen.items()]
     return [*found, "--report_peak_memory_footprint=true"] if memory else found
+
+
+def _is_safe(address: str) -> bool:
+    """Returns whether nobody on the way can change what comes from an address."""
+    parts = urllib.parse.urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1")
 
 
 def _kept(system: str) -> Path:
