@@ -11,6 +11,7 @@ from tfzip.schemes import SCHEMES
 
 _REGISTRIES = {
     "augmentations": "tfzip.recipe.augmentations",
+    "costs": "tfzip.costs",
     "criteria": "tfzip.pruning.criteria",
     "datasets": "tfzip.sources.datasets",
     "devices": "tfzip.bench.devices",
@@ -20,6 +21,7 @@ _REGISTRIES = {
     "runtimes": "tfzip.runtime.runtimes",
     "schedules": "tfzip.pruning.schedules",
     "steps": "tfzip.recipe.steps",
+    "stoppers": "tfzip.nas.stoppers",
     "strategies": "tfzip.nas.strategies",
 }
 KINDS = sorted([*_REGISTRIES, "schemes"])
@@ -31,8 +33,8 @@ KINDS = sorted([*_REGISTRIES, "schemes"])
 def command(kind: str | None, as_json: bool) -> None:
     """List the names of KIND, or of all kinds.
 
-    Kinds: augmentations, criteria, datasets, devices, distillation_losses, observers, patterns, runtimes,
-    schedules, schemes, steps, strategies.
+    Kinds: augmentations, costs, criteria, datasets, devices, distillation_losses, observers, patterns,
+    runtimes, schedules, schemes, steps, stoppers, strategies.
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("kind", kind, KINDS)
