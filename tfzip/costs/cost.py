@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from tfzip.bench import benchmark
-from tfzip.bench.devices import Device
-from tfzip.bench.report import BenchmarkReport
-from tfzip.conversion.export import export
-from tfzip.graph.profile import ModelProfile, profile
 from tfzip.registry import Registry
-from tfzip.runtime.file_report import FileReport
-from tfzip.runtime.inspect import inspect
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfzip.bench.devices import Device
+    from tfzip.bench.report import BenchmarkReport
+    from tfzip.graph.profile import ModelProfile
+    from tfzip.runtime.file_report import FileReport
 
 
 @dataclass
@@ -33,32 +32,40 @@ class Candidate:
         bench: Fields of `BenchPlan`. Defaults to none.
     """
 
-    model: keras.Model
+    model: "keras.Model"
     folder: Path
     scheme: str = "float32"
-    device: str | Mapping[str, Any] | Device = "host"
+    device: "str | Mapping[str, Any] | Device" = "host"
     calibration: Any = None
     bench: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def profile(self) -> ModelProfile:
+    def profile(self) -> "ModelProfile":
         """What its graph says."""
+        from tfzip.graph.profile import profile
+
         return profile(self.model)
 
     @cached_property
     def path(self) -> Path:
         """The exported file."""
+        from tfzip.conversion.export import export
+
         given = {} if self.calibration is None else {"calibration": self.calibration}
         return Path(export(self.model, self.folder / "candidate.tflite", scheme=self.scheme, **given).path)
 
     @cached_property
-    def report(self) -> FileReport:
+    def report(self) -> "FileReport":
         """What the file says."""
+        from tfzip.runtime.inspect import inspect
+
         return inspect(self.path)
 
     @cached_property
-    def measured(self) -> BenchmarkReport:
+    def measured(self) -> "BenchmarkReport":
         """What the file costs on the device."""
+        from tfzip.bench import benchmark
+
         return benchmark(self.path, device=self.device, **self.bench)
 
 
@@ -74,11 +81,11 @@ costs: Registry[Cost] = Registry("Cost")
 
 
 def costs_of(
-    model: keras.Model,
+    model: "keras.Model",
     names: Sequence[str],
     *,
     scheme: str = "float32",
-    device: str | Mapping[str, Any] | Device = "host",
+    device: "str | Mapping[str, Any] | Device" = "host",
     calibration: Any = None,
     **bench: Any,
 ) -> dict[str, float]:

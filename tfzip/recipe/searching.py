@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tfzip.recipe.steps.search import SearchStep
 
 _CALIBRATION = 128
+_DRAWS = 3  # for each network that is measured, in spaces of which not all can be built
 _MEASURED = ("latency_ms", "instructions")
 _BENCH = {"latency_ms": {"runs": 50, "launches": 1, "min_duration_s": 0.2}}
 UNTRAINED = "untrained.keras"
@@ -175,11 +176,17 @@ class TrainedNetworks:
             return CostPredictor.from_json(path.read_text())
         rng = np.random.default_rng(self._work.seed)
         wanted = max(self._step.predict_from, LEAST_SAMPLES)
-        sampled = [self._networks.space.sample(rng) for _ in range(wanted)]
-        measured = []
-        for number, choices in enumerate(sampled, 1):
-            measured.append((choices, self._measure([name], self.built(choices))[name]))
-            self._work.say(f"{name} of network {number} of {wanted} measured on {self._step.device}")
+        measured: list[tuple[Choices, float]] = []
+        for _ in range(_DRAWS * wanted):
+            choices = self._networks.space.sample(rng)
+            try:
+                model = self.built(choices)
+            except Exception:  # noqa: BLE001, S112 - the search will say why it cannot be built
+                continue
+            measured.append((choices, self._measure([name], model)[name]))
+            self._work.say(f"{name} of network {len(measured)} of {wanted} measured on {self._step.device}")
+            if len(measured) == wanted:
+                break
         predictor = fit_predictor(self._networks.space, measured, metric=name, device=self._step.device)
         write_text(path, predictor.to_json())
         return predictor

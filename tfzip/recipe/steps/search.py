@@ -41,12 +41,12 @@ class SearchStep(TrainStep):
     """
 
     space: str = "mobilenet"
-    space_options: Mapping[str, Any] = field(default_factory=dict)
+    space_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     trials: int = 30
     strategy: Annotated[Strategy, strategies] = field(default_factory=EvolutionStrategy)
     stopper: Annotated[Stopper, stoppers] | None = None
     maximize: tuple[str, ...] = ("accuracy",)
-    constraints: Mapping[str, float] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict, hash=False)
     scheme: str = "float32"
     device: str = "host"
     predict_from: int = 0
