@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfzip.distillation.stages import Positions, positions_of, stage_ends
 from tfzip.errors import OptionError, did_you_mean
 from tfzip.graph.flat_graph import FlatGraph
 from tfzip.graph.keras_nodes import replace_call
@@ -49,16 +50,16 @@ def pair_features(teacher: FlatGraph, student: FlatGraph, layers: Any = AUTO) ->
     Args:
         teacher: Its flat graph.
         student: Its flat graph.
-        layers: `"auto"`: the last inner layer of each resolution that both have, or what the last layer reads
+        layers: `"auto"`: the end of the stage of each resolution that both have, or what the last layer reads
             where nothing has positions. A mapping from paths or globs of the student to those of the teacher.
             A glob or several: for both.
 
     Raises:
         OptionError: A name matches nothing, or matches not as many layers of one as of the other.
     """
+    if isinstance(layers, str) and layers == AUTO:
+        return _by_resolution(teacher, student)
     theirs, ours = _features(teacher), _features(student)
-    if layers == AUTO:
-        return _by_resolution(theirs, ours)
     if isinstance(layers, str):
         layers = {layers: layers}
     elif isinstance(layers, Sequence):
@@ -113,28 +114,35 @@ def _features(graph: FlatGraph) -> dict[str, Feature]:
     return found
 
 
-def _by_resolution(teacher: Mapping[str, Feature], student: Mapping[str, Feature]) -> list[FeaturePair]:
-    theirs, ours = _stages(teacher), _stages(student)
-    common = [positions for positions in ours if positions in theirs]
+def _by_resolution(teacher: FlatGraph, student: FlatGraph) -> list[FeaturePair]:
+    theirs, ours = _features(teacher), _features(student)
+    ends = [_stages(*one) for one in ((teacher, theirs), (student, ours))]
+    if not set(ends[0]) & set(ends[1]):
+        ends = [_lasts(one) for one in (theirs, ours)]
+    common = [positions for positions in ends[1] if positions in ends[0]]
     if common:
-        return [FeaturePair(theirs[positions], ours[positions]) for positions in common]
-    lasts = [list(one.values())[-1:] for one in (teacher, student)]
+        return [FeaturePair(ends[0][positions], ends[1][positions]) for positions in common]
+    lasts = [list(one.values())[-1:] for one in (theirs, ours)]
     if all(lasts) and len(lasts[0][0].shape) == len(lasts[1][0].shape) == 2:
         return [FeaturePair(lasts[0][0], lasts[1][0])]
     raise OptionError(
         "No layers of teacher and student have the same resolution. Name what is compared:"
-        f" layers={{STUDENT: TEACHER}}. Resolutions of the teacher: {_listed(theirs)}; of the student:"
-        f" {_listed(ours)}."
+        f" layers={{STUDENT: TEACHER}}. Resolutions of the teacher: {_listed(ends[0])}; of the student:"
+        f" {_listed(ends[1])}."
     )
 
 
-def _stages(features: Mapping[str, Feature]) -> dict[tuple[int, ...], Feature]:
-    """Returns the last feature of each resolution, which is the sizes between batch and channels."""
-    return {
-        tuple(size or 0 for size in one.shape[1:-1]): one
-        for one in features.values()
-        if len(one.shape) > 2 and None not in one.shape[1:-1]
-    }
+def _stages(graph: FlatGraph, features: Mapping[str, Feature]) -> dict[Positions, Feature]:
+    """Returns the features at the end of each stage."""
+    lasts = {node.path: node.outputs[0] for node in graph.nodes if node.path in features}
+    ends = stage_ends(graph, {tensor: path for path, tensor in lasts.items()})
+    return {positions: features[path] for positions, path in ends.items()}
+
+
+def _lasts(features: Mapping[str, Feature]) -> dict[Positions, Feature]:
+    """Returns the last feature of each resolution, for models in which nothing ends a stage."""
+    sizes = ((positions_of(one.shape), one) for one in features.values())
+    return {positions: one for positions, one in sizes if positions is not None}
 
 
 def _named(features: Mapping[str, Feature], name: str, whose: str) -> list[Feature]:
@@ -149,5 +157,5 @@ def _named(features: Mapping[str, Feature], name: str, whose: str) -> list[Featu
     return found
 
 
-def _listed(stages: Mapping[tuple[int, ...], Feature]) -> str:
+def _listed(stages: Mapping[Positions, Feature]) -> str:
     return ", ".join("x".join(map(str, positions)) for positions in stages) or "none"

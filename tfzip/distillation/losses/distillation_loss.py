@@ -56,8 +56,8 @@ class FeatureLoss(DistillationLoss):
 
     Attributes:
         layers: Paths or globs of student layers, each with that of the teacher's; a glob alone names layers
-            of both, which are paired in order. Defaults to `"auto"`: the last layer of each resolution that
-            both have.
+            of both, which are paired in order. Defaults to `"auto"`: the end of the stage of each resolution
+            that both have.
     """
 
     layers: Any = "auto"
