@@ -245,6 +245,41 @@ def test_models_with_several_outputs_are_compared_by_name():
     assert np.isfinite(history["loss"][-1])
 
 
+def two_outputs(width):
+    inner = network(width)
+    other = keras.layers.Dense(3, name="b")(inner.get_layer("pool").output)
+    return keras.Model(inner.input, [keras.layers.Identity(name="a")(inner.output), other])
+
+
+def parts(losses, sample_weight):
+    """Returns what an evaluation logs, and what each output's KD values of each sample are."""
+    keras.utils.set_random_seed(0)
+    distiller = tfzip.Distiller(two_outputs(8), two_outputs(4), losses)
+    distiller.compile("adam")
+    logs = distiller.test_on_batch(X[:4], [Y[:4]] * 2, sample_weight=sample_weight, return_dict=True)
+    return logs, [
+        KdLoss()(*pair) for pair in zip(distiller.teacher(X[:4]), distiller.student(X[:4]), strict=True)
+    ]
+
+
+ONE, OTHER = np.array([1.0, 0.0, 2.0, 0.5], np.float32), np.array([0.0, 3.0, 1.0, 1.0], np.float32)
+
+
+def test_a_loss_of_one_output_is_weighed_by_the_weights_of_that_output():
+    logs, (_, of_b) = parts({"name": "kd", "output": "b"}, [ONE, OTHER])
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(of_b * OTHER)), rel=1e-5)
+
+
+def test_an_output_without_weights_counts_whole():
+    logs, (of_a, of_b) = parts("kd", [None, OTHER])
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(of_a) + np.mean(of_b * OTHER)), rel=1e-5)
+
+
+def test_features_take_the_mean_of_the_weights_of_all_outputs():
+    values = [parts("relational", weights)[0]["relational_loss"] for weights in ([ONE, None], (ONE + 1) / 2)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
 def test_pruning_and_rounding_work_on_the_student_alone(tmp_path):
     distiller = made()
     before = values(distiller.teacher)

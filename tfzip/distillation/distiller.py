@@ -12,7 +12,7 @@ from tfzip.distillation.features import Feature, caught
 from tfzip.distillation.losses import distillation_losses
 from tfzip.distillation.peek import first_inputs
 from tfzip.distillation.terms import Side, as_logits, check_logits, probabilities_said, terms_of
-from tfzip.distillation.weighting import mean_of
+from tfzip.distillation.weighting import mean_of, per_sample, weights_of
 from tfzip.errors import ModelError, OptionError
 from tfzip.graph.flatten import flatten
 from tfzip.graph.walk import check_built
@@ -128,10 +128,12 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
             [one / warmth for one in as_logits(output, ends, from_logits=self.from_logits)]
             for output, ends in zip(outputs, self._ends.value, strict=True)
         ]
+        weights = weights_of(sample_weight, [end.name for end in self._ends.value[1]])
         for term, tracker in zip(self._terms.value, self._trackers[1:], strict=True):
             compared = logits if term.loss.per_class else outputs
+            own_weights = [weights[index] for index in term.ends] + [per_sample(weights)] * len(term.pairs)
             values = [*term.of_outputs(*compared), *term.of_features(theirs, ours)]
-            value = sum(mean_of(one, sample_weight, position) for position, one in enumerate(values))
+            value = sum(mean_of(*one) for one in zip(values, own_weights, strict=True))
             if term.loss.per_class:
                 value = value * keras.ops.square(warmth)  # as their own temperature is
             tracker.update_state(value)
