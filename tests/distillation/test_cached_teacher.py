@@ -155,3 +155,38 @@ def test_the_student_is_rounded_while_it_learns_from_answers(tmp_path):
 def test_epochs_are_whole_numbers(tmp_path, epochs):
     with pytest.raises(OptionError, match="whole number of at least 1"):
         tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=epochs)
+
+
+def made(cached):
+    distiller = tfzip.Distiller(cached, network(4), "kd")
+    distiller.compile("adam", **LABELS)
+    return distiller
+
+
+def test_a_fit_on_samples_without_answers_is_refused(tmp_path):
+    distiller = made(tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1))
+    for data in ((X, Y), (batches(0),)):
+        with pytest.raises(OptionError, match=r"Fit on cached\.batches\(\)"):
+            distiller.fit(*data, verbose=0)
+
+
+def test_validation_without_answers_logs_no_distillation(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=EPOCHS)
+    _, history = fitted(cached, cached.batches())
+    assert {"kd_loss", "mse_loss", "val_loss", "val_label_loss"} <= set(history)
+    assert not {"val_kd_loss", "val_mse_loss"} & set(history)
+
+
+@pytest.mark.parametrize("options", [{"epochs": 3, "steps_per_epoch": STEPS}, {"epochs": 2}])
+def test_a_fit_that_is_longer_than_the_cache_is_refused(tmp_path, options):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=2)
+    with pytest.raises(OptionError, match="answers for 2 epochs of 3 steps"):
+        made(cached).fit(cached.batches(), verbose=0, **options)
+
+
+def test_a_callback_that_would_save_the_cache_is_refused(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1)
+    saver = keras.callbacks.ModelCheckpoint(tmp_path / "x.keras")
+    with pytest.raises(OptionError, match="save_weights_only=True"):
+        made(cached).fit(cached.batches(), steps_per_epoch=STEPS, callbacks=[saver], verbose=0)
+    assert not (tmp_path / "x.keras").exists()

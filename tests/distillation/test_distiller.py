@@ -280,6 +280,43 @@ def test_features_take_the_mean_of_the_weights_of_all_outputs():
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+def named(width, names, structure):
+    inner = network(width)
+    outputs = [keras.layers.Dense(3, name=name)(inner.get_layer("pool").output) for name in names]
+    return keras.Model(inner.input, structure(zip(names, outputs, strict=True)))
+
+
+def listed(pairs):
+    return [output for _, output in pairs]
+
+
+def test_outputs_with_the_same_names_are_paired_by_name():
+    for teacher in (named(8, "ab", listed), named(8, "ab", dict)):
+        distiller = tfzip.Distiller(teacher, named(4, "ba", listed), {"name": "mse", "output": "a"})
+        distiller.compile("adam")
+        found = distiller.test_on_batch(X[:8], return_dict=True)["mse_loss"]
+        theirs, ours = keras.tree.flatten(teacher(X[:8]))[0], distiller.student(X[:8])[1]
+        assert found == pytest.approx(float(tf.reduce_mean((theirs - ours) ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("structure", [dict, listed])
+def test_outputs_that_are_keyed_by_other_names_are_refused(structure):
+    with pytest.raises(OptionError, match="returns a, b and the student .* c, d"):
+        tfzip.Distiller(named(8, "ab", dict), named(4, "cd", structure), "kd")
+
+
+def test_a_student_that_is_its_teacher_or_shares_what_is_trained_is_refused():
+    model = network(4)
+    with pytest.raises(OptionError, match="the same model"):
+        tfzip.Distiller(model, model, "kd")
+    shared = keras.Model(model.input, keras.layers.Dense(3)(model.get_layer("pool").output))
+    with pytest.raises(OptionError, match="share conv0/kernel.* and 3 more"):
+        tfzip.Distiller(model, shared, "kd")
+    for layer in shared.layers[:-1]:
+        layer.trainable = False
+    tfzip.Distiller(model, shared, "kd")
+
+
 def test_pruning_and_rounding_work_on_the_student_alone(tmp_path):
     distiller = made()
     before = values(distiller.teacher)
