@@ -9,7 +9,7 @@ import keras
 from tfzip.distillation.cached_teacher import CachedTeacher
 from tfzip.distillation.ends import End, ends_of
 from tfzip.distillation.ensemble import Member
-from tfzip.errors import ModelError, OptionError
+from tfzip.errors import OptionError
 from tfzip.graph.flat_graph import FlatGraph
 from tfzip.graph.flatten import flatten
 from tfzip.graph.walk import check_built, layer_paths
@@ -54,10 +54,6 @@ def _side(model: Any, role: str) -> Side:
     if not isinstance(model, keras.Model):
         raise OptionError(f"The {role} is a keras.Model. Received: {type(model).__name__}.")
     check_built(model)
-    if isinstance(model, keras.Sequential) and not model.inputs:
-        raise ModelError(
-            f"The {role} {model.name!r} does not know its inputs. Begin it with a keras.Input(shape)."
-        )
     graph = flatten(model)
     members = tuple(path for path, layer in layer_paths(model) if isinstance(layer, Member))
     return Side(f"{role} {model.name!r}", graph, ends_of(model, graph), members)
