@@ -317,6 +317,38 @@ def test_a_student_that_is_its_teacher_or_shares_what_is_trained_is_refused():
     tfzip.Distiller(model, shared, "kd")
 
 
+def test_positions_that_layers_mask_count_neither_for_labels_nor_for_the_teacher():
+    def tagger(width):
+        layers = [
+            keras.layers.Embedding(5, width, mask_zero=True),
+            keras.layers.LSTM(4, return_sequences=True),
+        ]
+        return keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(3)])
+
+    distiller = tfzip.Distiller(tagger(8), tagger(4), "kd")
+    distiller.compile("adam", **LABELS)
+    tokens = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 1, 2, 0, 0]])
+    logs = distiller.test_on_batch(tokens, np.zeros((2, 6)), return_dict=True)
+    values = KdLoss()(distiller.teacher(tokens), distiller.student(tokens))
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(values[tokens > 0])), rel=1e-4)
+
+
+def test_near_names_of_layers_in_nested_models_are_given_whole():
+    inner = network(4, name="backbone")
+    outer = keras.Sequential([keras.Input((8, 8, 2)), inner, keras.layers.Dense(3)])
+    for name in ("relu1", "relu_1"):
+        with pytest.raises(OptionError, match="Did you mean 'backbone/relu1'"):
+            tfzip.Distiller(network(8), outer, {"name": "hint", "layers": {name: "relu1"}})
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    loss = {"name": "kd", "temperature": np.float32(4)}
+    distiller = made(loss, weights=np.float32(0.5), label_weight=np.float32(0.5))
+    distiller.fit(X, Y, epochs=1, **QUICK)
+    distiller.save(tmp_path / "d.keras")
+    assert keras.saving.load_model(tmp_path / "d.keras").label_weight == 0.5
+
+
 def test_pruning_and_rounding_work_on_the_student_alone(tmp_path):
     distiller = made()
     before = values(distiller.teacher)
@@ -370,6 +402,16 @@ def test_probabilities_of_models_that_hide_their_end_are_seen_before_the_first_s
         (lambda: made({"name": "kd", "output": "tail"}), UnknownNameError, "tail"),
         (lambda: made({"name": "hint", "layers": {"conv0": "conv1"}}), OptionError, "the last axis only"),
         (lambda: made([]), OptionError, "at least one loss"),
+        (lambda: made(None), OptionError, "Losses are names.* Received: NoneType"),
+        (lambda: made(["kd", 5]), OptionError, "Losses are names.* Received: int"),
+        (lambda: made(keras.losses.MeanSquaredError()), OptionError, "Losses are names"),
+        (lambda: made({"name": "hint", "layers": []}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": {}}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": {"relu0": ["relu0"]}}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": [5]}), OptionError, "'auto', a glob, or a mapping"),
+        (lambda: made({"name": "relational", "angle": "a"}), OptionError, "are weights of at least 0"),
+        (lambda: made("kd", weights=float("inf")), OptionError, "finite numbers"),
+        (lambda: made("kd", weights={"kd": 1}), OptionError, "Weights of losses"),
         (lambda: made("kd", weights=[1, 2]), OptionError, "one number for each"),
         (lambda: made("kd", weights=-1), OptionError, "at least 0"),
         (lambda: made(label_weight=-1), OptionError, "label_weight"),

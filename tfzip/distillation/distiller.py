@@ -17,6 +17,7 @@ from tfzip.distillation.sides import sides_of
 from tfzip.distillation.terms import terms_of
 from tfzip.distillation.weighting import mean_of, per_sample, weights_of
 from tfzip.errors import ModelError, OptionError
+from tfzip.given import is_number
 
 
 @keras.saving.register_keras_serializable(package="tfzip")
@@ -67,11 +68,7 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
     ) -> None:
         super().__init__(**{"name": "distiller", **kwargs})
         sides = sides_of(teacher, student)
-        if (
-            isinstance(label_weight, bool)
-            or not isinstance(label_weight, int | float)
-            or not label_weight >= 0
-        ):
+        if not is_number(label_weight) or not label_weight >= 0:
             raise OptionError(f"label_weight is a number of at least 0. Received: {label_weight!r}.")
         self._terms = _Untracked(terms_of(losses, weights, *sides))
         said = said_of(from_logits)
@@ -146,12 +143,13 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
             [one / warmth for one in as_logits(*both)]
             for both in zip(outputs, self._logits.value, strict=True)
         ]
+        masks = [getattr(one, "_keras_mask", None) for one in keras.tree.flatten(y_pred)]
         weights = weights_of(sample_weight, [end.name for end in self._sides.value[1].ends])
         for term, tracker in zip(self._terms.value, self._trackers[1:], strict=True):
             compared = logits if term.loss.per_class else outputs
-            own_weights = [weights[index] for _, index in term.ends] + [per_sample(weights)] * len(term.pairs)
-            values = [*term.of_outputs(*compared), *term.of_features(theirs, ours)]
-            value = sum(mean_of(*one) for one in zip(values, own_weights, strict=True))
+            values = zip(term.of_outputs(*compared), term.ends, strict=True)
+            value = sum(mean_of(one, weights[index], masks[index]) for one, (_, index) in values)
+            value += sum(mean_of(one, per_sample(weights)) for one in term.of_features(theirs, ours))
             if term.loss.per_class:
                 value = value * keras.ops.square(warmth)  # as their own temperature is
             tracker.update_state(value)

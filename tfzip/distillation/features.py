@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -62,10 +63,14 @@ def pair_features(teacher: FlatGraph, student: FlatGraph, layers: Any = AUTO) ->
     theirs, ours = _features(teacher), _features(student)
     if isinstance(layers, str):
         layers = {layers: layers}
-    elif isinstance(layers, Sequence):
+    elif isinstance(layers, Sequence) and all(isinstance(name, str) for name in layers):
         layers = {name: name for name in layers}
     if not isinstance(layers, Mapping):
         raise OptionError(f"layers= of a loss is 'auto', a glob, or a mapping. Received: {layers!r}.")
+    if not layers or not all(isinstance(name, str) for both in layers.items() for name in both):
+        raise OptionError(
+            f"layers= of a loss names at least one layer, each with one of the teacher. Received: {layers!r}."
+        )
     pairs = []
     for mine, other in layers.items():
         from_student = _named(ours, mine, f"student {student.name!r}")
@@ -151,10 +156,18 @@ def _named(features: Mapping[str, Feature], name: str, whose: str) -> list[Featu
     found = [one for path, one in features.items() if fnmatchcase(path, name)]
     if not found:
         raise OptionError(
-            f"No inner layer of the {whose} matches {name!r}.{did_you_mean(name, features)}"
+            f"No inner layer of the {whose} matches {name!r}.{_near(name, features)}"
             " List them with tfzip.flatten(model)."
         )
     return found
+
+
+def _near(name: str, features: Mapping[str, Feature]) -> str:
+    """Returns the nearest path, also by its last part, since people name layers of nested models by it."""
+    ends = {path.rsplit("/", 1)[-1]: path for path in features}
+    near = name if name in ends else next(iter(get_close_matches(name, ends, n=1)), "")
+    whole = did_you_mean(name, features)
+    return f" Did you mean {ends[near]!r}?" if near and (near == name or not whole) else whole
 
 
 def _listed(stages: Mapping[Positions, Feature]) -> str:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
-from tfzip.distillation.features import FeaturePair, pair_features
+from tfzip.distillation.features import AUTO, FeaturePair, pair_features
 from tfzip.distillation.losses import DistillationLoss, FeatureLoss, OutputLoss, distillation_losses
 from tfzip.distillation.sides import Side
 from tfzip.errors import OptionError, UnknownNameError
+from tfzip.given import is_number
 from tfzip.graph.walk import unique_name
 
 
@@ -55,13 +57,16 @@ def terms_of(losses: Any, weights: Any, teacher: Side, student: Side) -> list[Te
         OptionError: A loss does not fit the models, or there are not as many weights as losses.
         UnknownNameError: A loss is not registered.
     """
-    single = isinstance(losses, str | Mapping | DistillationLoss)
-    chosen = [distillation_losses.get(one) for one in ([losses] if single else losses)]
-    if not chosen:
+    given = list(losses) if isinstance(losses, list | tuple) else [losses]
+    if not given:
         raise OptionError("A distiller needs at least one loss, for example 'kd'. Received none.")
-    for one in chosen:
-        if not isinstance(one, DistillationLoss):
-            raise UnknownNameError("loss", type(one).__name__, distillation_losses)
+    for one in given:
+        if not isinstance(one, str | Mapping | DistillationLoss):
+            raise OptionError(
+                "Losses are names such as 'kd', mappings with a name and fields, or objects of"
+                f" tfzip.distillation.losses, one or a list. Received: {type(one).__name__}."
+            )
+    chosen = [distillation_losses.get(one) for one in given]
     taken: set[str] = set()
     return [
         _term(unique_name(distillation_losses.name_of(loss), taken), loss, weight, teacher, student)
@@ -72,14 +77,14 @@ def terms_of(losses: Any, weights: Any, teacher: Side, student: Side) -> list[Te
 def _weights(weights: Any, losses: Sequence[DistillationLoss]) -> list[float]:
     if weights is None:
         return [loss.weight for loss in losses]
-    given = [weights] if isinstance(weights, int | float) else list(weights)
+    given = list(weights) if isinstance(weights, list | tuple | np.ndarray) else [weights]
     if len(given) != len(losses):
         raise OptionError(
             f"weights has one number for each of the {len(losses)} losses. Received: {weights!r}."
         )
     for one in given:
-        if isinstance(one, bool) or not isinstance(one, int | float) or not one >= 0:
-            raise OptionError(f"Weights of losses are numbers of at least 0. Received: {one!r}.")
+        if not is_number(one) or not one >= 0:
+            raise OptionError(f"Weights of losses are finite numbers of at least 0. Received: {one!r}.")
     return [float(one) for one in given]
 
 
@@ -89,6 +94,12 @@ def _term(name: str, loss: DistillationLoss, weight: float, teacher: Side, stude
             raise OptionError(
                 f"Loss {name!r} compares features, and a cache holds outputs alone. Give the distiller the"
                 " teacher itself, or take a loss of outputs, such as 'kd'."
+            )
+        if len(teacher.members) > 1 and isinstance(loss.layers, str) and loss.layers == AUTO:
+            raise OptionError(
+                f"Loss {name!r} compares features of one model, and the {teacher.whose} has"
+                f" {len(teacher.members)}. Name a member's, with a loss for each member:"
+                f" layers={{STUDENT: '{teacher.members[0]}/LAYER'}}; or take a loss of outputs."
             )
         pairs = pair_features(teacher.graph, student.graph, loss.layers)
         projectors = []

@@ -39,14 +39,18 @@ def per_sample(weights: Sequence[Any]) -> Any:
     return sum(given) / len(given)
 
 
-def mean_of(values: Any, weight: Any) -> Any:
-    """Returns the sum of weighted values over their count.
+def mean_of(values: Any, weight: Any, mask: Any = None) -> Any:
+    """Returns the sum of weighted values over the count of those that a mask leaves.
 
     Args:
         values: Shape (batch, ...).
         weight: None; or weights of shape (batch,), (batch, 1), or with the positions of the values, as the
             mask of a map has.
+        mask: Which positions count, by what Keras passes on from layers that mask. Defaults to None: all.
     """
+    if mask is not None and len(mask.shape) == len(values.shape):
+        valid = keras.ops.cast(mask, values.dtype)
+        values = values * valid / keras.ops.maximum(keras.ops.mean(valid), 1e-9)
     if weight is None:
         return keras.ops.mean(values)
     weight = keras.ops.cast(weight, values.dtype)

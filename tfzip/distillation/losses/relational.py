@@ -6,6 +6,7 @@ from typing import ClassVar
 from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
 from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
+from tfzip.given import is_number
 
 _LEAST = 1e-12
 
@@ -34,7 +35,8 @@ class RelationalLoss(FeatureLoss):
     angle: float = 50.0
 
     def __post_init__(self) -> None:
-        if min(self.distance, self.angle) < 0 or self.distance + self.angle == 0:
+        numbers = is_number(self.distance) and is_number(self.angle)
+        if not numbers or min(self.distance, self.angle) < 0 or self.distance + self.angle == 0:
             raise OptionError(
                 "distance and angle are weights of at least 0, one of them more. Received:"
                 f" {self.distance!r}, {self.angle!r}."
