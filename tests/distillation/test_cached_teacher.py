@@ -6,7 +6,7 @@ import pytest
 
 import tfzip
 from tests.distillation.small import LABELS, network, samples
-from tfzip.errors import DataError, OptionError
+from tfzip.errors import DataError, OptionError, TfzipError
 
 X, Y = samples()
 EPOCHS, STEPS = 3, 3
@@ -100,7 +100,7 @@ def test_another_teacher_and_other_batches_are_refused_before_the_first_step(tmp
     tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
     with pytest.raises(OptionError, match="answers of another teacher"):
         tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1)
-    with pytest.raises(DataError, match="begins with another batch"):
+    with pytest.raises(DataError, match="Batch 0 of epoch 0 is another"):
         tfzip.cache_teacher(teacher, lambda epoch: batches(epoch, seed=1), tmp_path / "cache", epochs=1)
 
 
@@ -151,7 +151,130 @@ def test_the_student_is_rounded_while_it_learns_from_answers(tmp_path):
     assert tfzip.parity(distiller.student, artifact, X).max_lsb == 0
 
 
+def dense(activation, end=None, width=4):
+    layers = [keras.layers.Flatten(), keras.layers.Dense(width, activation), keras.layers.Dense(3, end)]
+    return keras.Sequential([keras.Input(X.shape[1:]), *layers])
+
+
+@pytest.mark.parametrize("other", [dense("tanh"), dense("relu", "softmax")], ids=["inside", "end"])
+def test_a_teacher_with_the_same_weights_that_computes_something_else_is_another(tmp_path, other):
+    teacher = dense("relu")
+    other.set_weights(teacher.get_weights())
+    tfzip.cache_teacher(teacher, batches, tmp_path / "cache", epochs=1)
+    with pytest.raises(OptionError, match="answers of another teacher"):
+        tfzip.cache_teacher(other, batches, tmp_path / "cache", epochs=1)
+    same = dense("relu")  # under other names
+    same.set_weights(teacher.get_weights())
+    tfzip.cache_teacher(same, batches, tmp_path / "cache", epochs=1)
+
+
+def test_files_of_nobody_and_of_another_teacher_are_refused(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    teacher = dense("relu")
+    tfzip.cache_teacher(teacher, batches, one, epochs=1)
+    tfzip.cache_teacher(dense("tanh"), batches, other, epochs=1)
+    (one / "epoch-0000.npz").write_bytes((other / "epoch-0000.npz").read_bytes())
+    with pytest.raises(OptionError, match=r"epoch-0000\.npz holds the answers of another teacher"):
+        tfzip.cache_teacher(teacher, batches, one, epochs=1)
+    (one / "teacher.json").unlink()
+    with pytest.raises(OptionError, match=r"teacher\.json, which says whose, is missing"):
+        tfzip.cache_teacher(teacher, batches, one, epochs=1)
+
+
+def changed(step, *, labels=0, count=STEPS):
+    def source(epoch):
+        for index, (x, y) in enumerate(batches(epoch)):
+            if index < count:
+                yield x + (index == step and not labels), y + (index == step) * labels
+
+    return source
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (changed(2), "Batch 2 of epoch 0"),
+        (changed(1, labels=1), "Batch 1 of epoch 0"),
+        (changed(None, count=2), "Epoch 0 has 2 batches, and the teacher saw 3"),
+    ],
+    ids=["inputs", "labels", "fewer"],
+)
+def test_all_batches_are_compared_before_the_first_step_unless_it_is_asked_not_to(tmp_path, source, message):
+    teacher = dense("relu")
+    tfzip.cache_teacher(teacher, batches, tmp_path, epochs=2)
+    with pytest.raises(DataError, match=message):
+        tfzip.cache_teacher(teacher, source, tmp_path, epochs=2)
+    cached = tfzip.cache_teacher(teacher, source, tmp_path, epochs=2, check_all=False)
+    with pytest.raises(DataError, match=message):
+        list(cached.batches())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda place: (place / "teacher.json").write_text("{"), "cannot be read"),
+        (lambda place: (place / "teacher.json").write_text("[]"), "does not describe a teacher"),
+        (lambda place: (place / "teacher.json").write_text('{"version": 1}'), "another version"),
+    ],
+)
+def test_a_folder_that_says_nothing_of_its_teacher_is_one_line(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(TfzipError, match=message) as caught:
+        tfzip.cache_teacher(dense("relu"), batches, tmp_path, epochs=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_arguments_of_a_cache_are_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    tries = [
+        ({"folder": tmp_path / "file"}, "is a file"),
+        ({"batches": [(X, Y)]}, "a function from the number of an epoch"),
+        ({"batches": lambda epoch: [X]}, "tuple"),
+        ({"batches": lambda epoch: [(X[:, :4], Y)]}, "Asking the teacher failed"),
+    ]
+    for index, (options, message) in enumerate(tries):
+        given = {"batches": batches, "folder": tmp_path / str(index), **options}
+        with pytest.raises(TfzipError, match=message) as caught:
+            tfzip.cache_teacher(dense("relu"), **given, epochs=1)
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("epochs", [0, True, 1.5])
 def test_epochs_are_whole_numbers(tmp_path, epochs):
     with pytest.raises(OptionError, match="whole number of at least 1"):
         tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=epochs)
+
+
+def made(cached):
+    distiller = tfzip.Distiller(cached, network(4), "kd")
+    distiller.compile("adam", **LABELS)
+    return distiller
+
+
+def test_a_fit_on_samples_without_answers_is_refused(tmp_path):
+    distiller = made(tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1))
+    for data in ((X, Y), (batches(0),)):
+        with pytest.raises(OptionError, match=r"Fit on cached\.batches\(\)"):
+            distiller.fit(*data, verbose=0)
+
+
+def test_validation_without_answers_logs_no_distillation(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=EPOCHS)
+    _, history = fitted(cached, cached.batches())
+    assert {"kd_loss", "mse_loss", "val_loss", "val_label_loss"} <= set(history)
+    assert not {"val_kd_loss", "val_mse_loss"} & set(history)
+
+
+@pytest.mark.parametrize("options", [{"epochs": 3, "steps_per_epoch": STEPS}, {"epochs": 2}])
+def test_a_fit_that_is_longer_than_the_cache_is_refused(tmp_path, options):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=2)
+    with pytest.raises(OptionError, match="answers for 2 epochs of 3 steps"):
+        made(cached).fit(cached.batches(), verbose=0, **options)
+
+
+def test_a_callback_that_would_save_the_cache_is_refused(tmp_path):
+    cached = tfzip.cache_teacher(network(8), batches, tmp_path / "cache", epochs=1)
+    saver = keras.callbacks.ModelCheckpoint(tmp_path / "x.keras")
+    with pytest.raises(OptionError, match="save_weights_only=True"):
+        made(cached).fit(cached.batches(), steps_per_epoch=STEPS, callbacks=[saver], verbose=0)
+    assert not (tmp_path / "x.keras").exists()

@@ -245,6 +245,110 @@ def test_models_with_several_outputs_are_compared_by_name():
     assert np.isfinite(history["loss"][-1])
 
 
+def two_outputs(width):
+    inner = network(width)
+    other = keras.layers.Dense(3, name="b")(inner.get_layer("pool").output)
+    return keras.Model(inner.input, [keras.layers.Identity(name="a")(inner.output), other])
+
+
+def parts(losses, sample_weight):
+    """Returns what an evaluation logs, and what each output's KD values of each sample are."""
+    keras.utils.set_random_seed(0)
+    distiller = tfzip.Distiller(two_outputs(8), two_outputs(4), losses)
+    distiller.compile("adam")
+    logs = distiller.test_on_batch(X[:4], [Y[:4]] * 2, sample_weight=sample_weight, return_dict=True)
+    return logs, [
+        KdLoss()(*pair) for pair in zip(distiller.teacher(X[:4]), distiller.student(X[:4]), strict=True)
+    ]
+
+
+ONE, OTHER = np.array([1.0, 0.0, 2.0, 0.5], np.float32), np.array([0.0, 3.0, 1.0, 1.0], np.float32)
+
+
+def test_a_loss_of_one_output_is_weighed_by_the_weights_of_that_output():
+    logs, (_, of_b) = parts({"name": "kd", "output": "b"}, [ONE, OTHER])
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(of_b * OTHER)), rel=1e-5)
+
+
+def test_an_output_without_weights_counts_whole():
+    logs, (of_a, of_b) = parts("kd", [None, OTHER])
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(of_a) + np.mean(of_b * OTHER)), rel=1e-5)
+
+
+def test_features_take_the_mean_of_the_weights_of_all_outputs():
+    values = [parts("relational", weights)[0]["relational_loss"] for weights in ([ONE, None], (ONE + 1) / 2)]
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+def named(width, names, structure):
+    inner = network(width)
+    outputs = [keras.layers.Dense(3, name=name)(inner.get_layer("pool").output) for name in names]
+    return keras.Model(inner.input, structure(zip(names, outputs, strict=True)))
+
+
+def listed(pairs):
+    return [output for _, output in pairs]
+
+
+def test_outputs_with_the_same_names_are_paired_by_name():
+    for teacher in (named(8, "ab", listed), named(8, "ab", dict)):
+        distiller = tfzip.Distiller(teacher, named(4, "ba", listed), {"name": "mse", "output": "a"})
+        distiller.compile("adam")
+        found = distiller.test_on_batch(X[:8], return_dict=True)["mse_loss"]
+        theirs, ours = keras.tree.flatten(teacher(X[:8]))[0], distiller.student(X[:8])[1]
+        assert found == pytest.approx(float(tf.reduce_mean((theirs - ours) ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("structure", [dict, listed])
+def test_outputs_that_are_keyed_by_other_names_are_refused(structure):
+    with pytest.raises(OptionError, match="returns a, b and the student .* c, d"):
+        tfzip.Distiller(named(8, "ab", dict), named(4, "cd", structure), "kd")
+
+
+def test_a_student_that_is_its_teacher_or_shares_what_is_trained_is_refused():
+    model = network(4)
+    with pytest.raises(OptionError, match="the same model"):
+        tfzip.Distiller(model, model, "kd")
+    shared = keras.Model(model.input, keras.layers.Dense(3)(model.get_layer("pool").output))
+    with pytest.raises(OptionError, match="share conv0/kernel.* and 3 more"):
+        tfzip.Distiller(model, shared, "kd")
+    for layer in shared.layers[:-1]:
+        layer.trainable = False
+    tfzip.Distiller(model, shared, "kd")
+
+
+def test_positions_that_layers_mask_count_neither_for_labels_nor_for_the_teacher():
+    def tagger(width):
+        layers = [
+            keras.layers.Embedding(5, width, mask_zero=True),
+            keras.layers.LSTM(4, return_sequences=True),
+        ]
+        return keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(3)])
+
+    distiller = tfzip.Distiller(tagger(8), tagger(4), "kd")
+    distiller.compile("adam", **LABELS)
+    tokens = np.array([[1, 2, 0, 0, 0, 0], [3, 4, 1, 2, 0, 0]])
+    logs = distiller.test_on_batch(tokens, np.zeros((2, 6)), return_dict=True)
+    values = KdLoss()(distiller.teacher(tokens), distiller.student(tokens))
+    assert logs["kd_loss"] == pytest.approx(float(np.mean(values[tokens > 0])), rel=1e-4)
+
+
+def test_near_names_of_layers_in_nested_models_are_given_whole():
+    inner = network(4, name="backbone")
+    outer = keras.Sequential([keras.Input((8, 8, 2)), inner, keras.layers.Dense(3)])
+    for name in ("relu1", "relu_1"):
+        with pytest.raises(OptionError, match="Did you mean 'backbone/relu1'"):
+            tfzip.Distiller(network(8), outer, {"name": "hint", "layers": {name: "relu1"}})
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    loss = {"name": "kd", "temperature": np.float32(4)}
+    distiller = made(loss, weights=np.float32(0.5), label_weight=np.float32(0.5))
+    distiller.fit(X, Y, epochs=1, **QUICK)
+    distiller.save(tmp_path / "d.keras")
+    assert keras.saving.load_model(tmp_path / "d.keras").label_weight == 0.5
+
+
 def test_pruning_and_rounding_work_on_the_student_alone(tmp_path):
     distiller = made()
     before = values(distiller.teacher)
@@ -298,6 +402,16 @@ def test_probabilities_of_models_that_hide_their_end_are_seen_before_the_first_s
         (lambda: made({"name": "kd", "output": "tail"}), UnknownNameError, "tail"),
         (lambda: made({"name": "hint", "layers": {"conv0": "conv1"}}), OptionError, "the last axis only"),
         (lambda: made([]), OptionError, "at least one loss"),
+        (lambda: made(None), OptionError, "Losses are names.* Received: NoneType"),
+        (lambda: made(["kd", 5]), OptionError, "Losses are names.* Received: int"),
+        (lambda: made(keras.losses.MeanSquaredError()), OptionError, "Losses are names"),
+        (lambda: made({"name": "hint", "layers": []}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": {}}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": {"relu0": ["relu0"]}}), OptionError, "at least one layer"),
+        (lambda: made({"name": "hint", "layers": [5]}), OptionError, "'auto', a glob, or a mapping"),
+        (lambda: made({"name": "relational", "angle": "a"}), OptionError, "are weights of at least 0"),
+        (lambda: made("kd", weights=float("inf")), OptionError, "finite numbers"),
+        (lambda: made("kd", weights={"kd": 1}), OptionError, "Weights of losses"),
         (lambda: made("kd", weights=[1, 2]), OptionError, "one number for each"),
         (lambda: made("kd", weights=-1), OptionError, "at least 0"),
         (lambda: made(label_weight=-1), OptionError, "label_weight"),

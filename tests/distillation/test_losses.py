@@ -179,6 +179,39 @@ def test_sure_teachers_leave_losses_finite():
         assert np.isfinite(np.asarray(distillation_losses.get(name)(sure, -sure))).all()
 
 
+@pytest.mark.parametrize("name", NAIVE)
+@pytest.mark.parametrize("dark", [[1], [0, 1, 2, 3, 4]], ids=["one", "all"])
+def test_rows_of_zeros_have_finite_gradients_in_compiled_steps(name, dark):
+    teacher, student = (array.astype(np.float32) for array in NAIVE[name][1])
+    student[dark] = 0.0
+    variable = tf.Variable(student)
+
+    @tf.function(jit_compile=True)
+    def gradient():
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(distillation_losses.get(name)(tf.constant(teacher), variable))
+        return tape.gradient(value, variable)
+
+    assert np.isfinite(np.asarray(gradient())).all()
+
+
+def test_the_target_is_left_out_of_the_others_however_large_logits_are():
+    teacher, student = np.array([[2e4, 1.0, 0.0]]), np.array([[3e4, 0.0, 1.0]])
+    found = DkdLoss(temperature=1.0)(*(tf.constant(one, tf.float32) for one in (teacher, student)))
+    expected = 8.0 * kl(softmax(teacher[0, 1:]), softmax(student[0, 1:]))
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+
+
+def test_distances_do_not_depend_on_where_features_are():
+    teacher, student = (array.astype(np.float32) for array in MAPS)
+    loss = RelationalLoss(angle=0)
+    near, far = (
+        tf.reduce_mean(loss(tf.constant(teacher + place), tf.constant(student + place)))
+        for place in (np.float32(0), np.float32(1000))
+    )
+    assert float(far) == pytest.approx(float(near), rel=1e-3)
+
+
 def test_contrasted_features_differ_in_width_and_resolution():
     loss = distillation_losses.get("contrastive")
     projector = loss.projector((None, 4, 4, 6), (None, 2, 2, 3))
@@ -196,6 +229,8 @@ def test_maps_of_logits_have_a_loss_for_each_position():
     ("make", "message"),
     [
         (lambda: KdLoss(temperature=0), "temperature must be a positive number. Received: 0"),
+        (lambda: KdLoss(temperature=1000.0), "at most 100.*'mse'"),
+        (lambda: DkdLoss(temperature=101), "at most 100"),
         (lambda: DkdLoss(beta=-1), "beta must be a positive number"),
         (lambda: RelationalLoss(distance=0, angle=0), "one of them more"),
         (lambda: ContrastiveLoss(temperature=-1), "temperature must be a positive number"),

@@ -43,10 +43,30 @@ def test_teachers_that_end_in_softmax_are_averaged_as_probabilities():
     assert value == pytest.approx(float(tf.reduce_mean(KdLoss()(*logits))), rel=1e-4)
 
 
+def test_features_of_an_ensemble_are_those_of_a_member_that_is_named():
+    together = tfzip.ensemble([network(8), network(6)], [0, 1])
+    with pytest.raises(
+        OptionError, match="features of one model, and the teacher 'ensemble' has 2.*teacher_0/"
+    ):
+        tfzip.Distiller(together, network(4), "hint")
+    losses = [{"name": "hint", "layers": {"relu1": f"teacher_{index}/*relu1"}} for index in (0, 1)]
+    distiller = tfzip.Distiller(together, network(4), losses)
+    distiller.compile("adam", **LABELS)
+    history = distiller.fit(X, Y, epochs=1, **QUICK).history
+    assert np.isfinite([history["hint_loss"], history["hint_1_loss"]]).all()
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: tfzip.ensemble([]),
+        lambda: tfzip.ensemble(None),
+        lambda: tfzip.ensemble([network()], ["a"]),
+        lambda: tfzip.ensemble(
+            [network(), keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Flatten()])]
+        ),
+        lambda: tfzip.EmaTeacherCallback("a"),
+        lambda: tfzip.DistillationWarmUp(2, weight="a"),
         lambda: tfzip.ensemble([network()], [1, 2]),
         lambda: tfzip.ensemble([network()], [0]),
         lambda: tfzip.ensemble([network(), network(classes=4)]),

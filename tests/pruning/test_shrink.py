@@ -1,5 +1,7 @@
 """Students cut from their teachers: fewer blocks, fewer channels."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -138,3 +140,15 @@ def test_bad_shares_are_one_line(make, kind):
     with pytest.raises(kind) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_drawn_leave_the_callers_generators_alone():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+    weights, next_numbers = [], set()
+    for own_seed in (1, 2):
+        keras.utils.set_random_seed(own_seed)
+        weights.append(tfzip.shrink(model, 0.5, inherit=False, seed=3).get_weights())
+        next_numbers.add(random.random())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(next_numbers) == 2

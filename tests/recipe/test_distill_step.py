@@ -9,7 +9,10 @@ import pytest
 from tests.cli.process import tfzip_here
 from tests.recipe.test_remove_channels_step import check_that_it_goes_on, place
 from tests.recipe.test_training import small_model
-from tfzip.errors import ModelError, OptionError, UnknownNameError
+from tfzip.cli.fit_options import in_words_of_options, losses_of
+from tfzip.distillation.losses import HintLoss, KdLoss
+from tfzip.errors import ModelError, OptionError, RecipeError, UnknownNameError
+from tfzip.recipe.loading import load_recipe
 from tfzip.recipe.steps.distill import DistillStep
 from tfzip.recipe.steps.step import MODEL_FILE
 
@@ -105,3 +108,73 @@ def test_bad_options_of_the_command_are_one_line_and_write_nothing(options, word
     assert words in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("Error")]) == 1
     assert not (tmp_path / "s.keras").exists()
+
+
+def logits_model():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(3)])
+
+
+def unbuilt_model():
+    return keras.Sequential([keras.layers.Dense(3, "softmax")])
+
+
+@pytest.mark.parametrize("own", ["narrow_model", "logits_model"])
+def test_a_teacher_with_logits_teaches_students_with_either_end(tmp_path, own):
+    found = place(tmp_path / "run")
+    small_model(activation=None).save(found.model_path)
+    step = replace(STEP, student=f"{__name__}:{own}", width=1.0, from_logits=own == "logits_model")
+    history = step.run(found).facts["history"]
+    assert all(0 <= logs["kd_loss"] < 1 for logs in history)
+
+
+def test_losses_have_fields_in_recipes(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'model = "tfzip.recipe.demo:digits_model"\ndata = "sklearn:digits"\n[[steps]]\nstep = "distill"\n'
+        'epochs = 2\ndistill = [{ name = "kd", temperature = 2.0 }, "hint"]\ndistill_weights = [0.5, 1.0]\n'
+    )
+    recipe = load_recipe(file)
+    assert recipe.steps[0].distill == (KdLoss(temperature=2.0), HintLoss())
+    assert recipe.resolved()["steps"][0]["distill"][0]["temperature"] == 2.0
+    file.write_text(file.read_text().replace("temperature", "temprature"))
+    with pytest.raises(RecipeError, match="Did you mean 'temperature'"):
+        load_recipe(file)
+
+
+def test_a_student_that_is_not_built_is_refused(tmp_path):
+    step = replace(STEP, student=f"{__name__}:unbuilt_model", width=1.0)
+    with pytest.raises(ModelError, match="is not built"):
+        step.run(place(tmp_path / "run"))
+
+
+def test_losses_have_fields_on_the_command_line():
+    assert losses_of(None, None, ("kd:temperature=2,output=head", "hint")) == (
+        KdLoss(temperature=2, output="head"),
+        HintLoss(),
+    )
+    for text, message in (("kd:temperature", "such as kd:temperature=2"), ("kd:heat=2", "no field 'heat'")):
+        with pytest.raises(OptionError, match=message):
+            losses_of(None, None, (text,))
+
+
+def test_errors_of_commands_name_their_options(tmp_path):
+    step = replace(STEP, student=f"{__name__}:logits_model", width=1.0)
+    with pytest.raises(OptionError, match="expects probabilities. Pass --from-logits"), in_words_of_options():
+        step.run(place(tmp_path / "run"))
+    step = replace(STEP, student=f"{__name__}:narrow_model", width=1.0, from_logits=True)
+    with pytest.raises(OptionError, match="Leave out --from-logits"), in_words_of_options():
+        step.run(place(tmp_path / "other"))
+
+
+def test_the_command_takes_fields_and_weights(tmp_path):
+    from tfzip.recipe.demo import digits_model
+
+    digits_model().save(tmp_path / "teacher.keras")
+    target = tmp_path / "student.keras"
+    options = ("--distill", "kd:temperature=2", "--distill-weight", "0", "--label-weight", "0")
+    done = tfzip_here(
+        *("distill", str(tmp_path / "teacher.keras"), "-o", str(target), *options),
+        *("--data", "sklearn:digits", "--epochs", "1", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["history"][-1]["loss"] == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tfzip.cli.fit_options import fit_options
+from tfzip.cli.fit_options import fit_options, in_words_of_options, losses_of
 
 
 @click.command()
@@ -17,7 +17,14 @@ from tfzip.cli.fit_options import fit_options
 @click.option("--fresh", is_flag=True, help="Draw the weights of a student that is cut anew.")
 @click.option("--data", required=True, help="Training data: .npz, keras:NAME, sklearn:digits, folder, ...")
 @click.option("--divide-by", type=float, default=1.0, show_default=True, help="What inputs are divided by.")
-@click.option("--distill", multiple=True, default=("kd",), show_default=True, help="A loss; repeatable.")
+@click.option(
+    "--distill",
+    multiple=True,
+    default=("kd",),
+    show_default=True,
+    callback=losses_of,
+    help="A loss, with fields as in kd:temperature=2; repeatable.",
+)
 @click.option("--label-weight", type=float, default=1.0, show_default=True, help="Weight of the labels.")
 @click.option("--epochs", type=int, default=10, show_default=True, help="How often every row is seen.")
 @fit_options
@@ -38,16 +45,17 @@ def command(
     from tfzip.recipe.steps.distill import DistillStep
     from tfzip.sandbox import run_isolated
 
-    step = DistillStep(inherit=not fresh, **fields)
-    facts = run_isolated(
-        "tfzip.recipe.teaching:distill_spec",
-        teacher,
-        output,
-        step,
-        data=data,
-        divide_by=divide_by,
-        unsafe=unsafe,
-    )
+    with in_words_of_options():
+        step = DistillStep(inherit=not fresh, **fields)
+        facts = run_isolated(
+            "tfzip.recipe.teaching:distill_spec",
+            teacher,
+            output,
+            step,
+            data=data,
+            divide_by=divide_by,
+            unsafe=unsafe,
+        )
     if as_json:
         click.echo(json.dumps(facts, indent=2, default=str))
         return

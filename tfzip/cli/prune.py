@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfzip.cli.fit_options import fit_options
+from tfzip.cli.fit_options import fit_options, in_words_of_options, losses_of
 
 
 @click.command()
@@ -35,7 +35,12 @@ from tfzip.cli.fit_options import fit_options
 @click.option("--divide-by", type=float, default=1.0, show_default=True, help="What inputs are divided by.")
 @click.option("--finetune-epochs", type=int, default=0, show_default=True, help="Epochs to train on.")
 @click.option("--rounds", type=int, default=1, show_default=True, help="Remove and train in so many rounds.")
-@click.option("--distill", multiple=True, help="Let MODEL teach it, by a loss such as kd; repeatable.")
+@click.option(
+    "--distill",
+    multiple=True,
+    callback=losses_of,
+    help="Let MODEL teach it, by a loss such as kd or kd:temperature=2; repeatable.",
+)
 @fit_options
 @click.option("--unsafe", is_flag=True, help="Allow code inside the model file (Lambda layers).")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -57,19 +62,20 @@ def command(
     from tfzip.recipe.steps.remove_channels import RemoveChannelsStep
     from tfzip.sandbox import run_isolated
 
-    step = RemoveChannelsStep(
-        epochs=max(finetune_epochs, 1), criterion=criteria.get(criterion), layers=layers, **fields
-    )
-    report = run_isolated(
-        "tfzip.recipe.narrowing:narrow_spec",
-        model,
-        output,
-        step,
-        data=data,
-        divide_by=divide_by,
-        finetune=finetune_epochs > 0,
-        unsafe=unsafe,
-    )
+    with in_words_of_options():
+        step = RemoveChannelsStep(
+            epochs=max(finetune_epochs, 1), criterion=criteria.get(criterion), layers=layers, **fields
+        )
+        report = run_isolated(
+            "tfzip.recipe.narrowing:narrow_spec",
+            model,
+            output,
+            step,
+            data=data,
+            divide_by=divide_by,
+            finetune=finetune_epochs > 0,
+            unsafe=unsafe,
+        )
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2, default=str))
         return

@@ -1,28 +1,22 @@
 """What a teacher makes of the training samples, kept on disk, so that it runs over them once."""
 
-import hashlib
-import json
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from tfzip.distillation.answers import Answers, claim, digest_of, mark_of, part, read, write
 from tfzip.distillation.ends import End, ends_of
 from tfzip.errors import DataError, OptionError
-from tfzip.files import written_beside
+from tfzip.explained import explained
+from tfzip.given import is_whole
 from tfzip.graph.flatten import flatten
 
 INPUTS, ANSWERS = "inputs", "answers"
 Batches = Callable[[int], Iterable[tuple[Any, ...]]]
-_META = "teacher.json"
-_VERSION = 1
 
 
 class CachedTeacher:
@@ -38,10 +32,12 @@ class CachedTeacher:
         steps: Batches of an epoch.
     """
 
-    def __init__(self, folder: Path, ends: Sequence[End], source: Batches, epochs: int) -> None:
+    def __init__(
+        self, folder: Path, ends: Sequence[End], source: Batches, epochs: int, *, teacher: str
+    ) -> None:
         self.folder, self.ends, self.epochs = folder, list(ends), epochs
-        self._source = source
-        self.steps = len(_read(_part(folder, 0))[1])
+        self._source, self._teacher = source, teacher
+        self.steps = len(read(part(folder, 0), teacher).marks)
 
     def batches(self, first_epoch: int = 0) -> Iterator[tuple[Any, ...]]:
         """Yields the batches of all epochs, each with the answers to it.
@@ -53,23 +49,24 @@ class CachedTeacher:
             DataError: The source gives other batches than those the teacher saw, or a file is damaged.
         """
         for epoch in range(first_epoch, self.epochs):
-            outputs, marks = _read(_part(self.folder, epoch))
+            answers = read(part(self.folder, epoch), self._teacher)
             place = step = 0
             for batch in self._source(epoch):
+                _check_batch(batch, answers, step, epoch, self.folder)
                 x, *rest = batch
-                if step >= len(marks) or _mark(x) != marks[step]:
-                    raise DataError(
-                        f"Batch {step} of epoch {epoch} is another than the teacher saw. Its source has to"
-                        " give the same batches for the same epoch each time; or delete"
-                        f" {self.folder} to ask again."
-                    )
                 end = place + _rows(x)
-                yield {INPUTS: x, ANSWERS: tuple(output[place:end] for output in outputs)}, *rest
+                yield {INPUTS: x, ANSWERS: tuple(output[place:end] for output in answers.outputs)}, *rest
                 place, step = end, step + 1
+            _check_count(answers, step, epoch, self.folder)
 
 
 def cache_teacher(
-    teacher: keras.Model, batches: Batches, folder: str | os.PathLike[str], *, epochs: int
+    teacher: keras.Model,
+    batches: Batches,
+    folder: str | os.PathLike[str],
+    *,
+    epochs: int,
+    check_all: bool = True,
 ) -> CachedTeacher:
     """Runs a teacher over all batches that a student will see and keeps what it answers.
 
@@ -82,24 +79,31 @@ def cache_teacher(
             `numpy.random.default_rng([seed, epoch])`.
         folder: Where answers are kept, a file for each epoch, 4 bytes for each number.
         epochs: How many.
+        check_all: Whether all batches of epochs that are there are compared with those that the teacher saw,
+            which takes what it takes to make them; otherwise the first of each. Defaults to True.
 
     Raises:
         OptionError: The folder holds answers of another teacher, or epochs is not a whole number above 0.
-        DataError: An epoch has no batches, or a file is damaged.
+        DataError: An epoch has no batches or other ones than the teacher saw, or a file is damaged.
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+    if not is_whole(epochs, 1):
         raise OptionError(f"epochs is a whole number of at least 1. Received: {epochs!r}.")
+    if not callable(batches):
+        raise OptionError(
+            "batches is a function from the number of an epoch to its batches. Received:"
+            f" {type(batches).__name__}."
+        )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    ends = ends_of(teacher, flatten(teacher))
-    _claim(folder, teacher, ends)
+    graph = flatten(teacher)
+    ends, digest = ends_of(teacher, graph), digest_of(teacher, graph)
+    claim(folder, digest, ends)
     for epoch in range(epochs):
-        path = _part(folder, epoch)
+        path = part(folder, epoch)
         if path.exists():
-            _check_first(path, batches(epoch), epoch)
+            _check(read(path, digest), batches(epoch), epoch, folder, check_all=check_all)
         else:
-            _write(path, *_asked(teacher, batches(epoch)))
-    return CachedTeacher(folder, ends, batches, epochs)
+            write(path, _asked(teacher, digest, batches(epoch)))
+    return CachedTeacher(folder, ends, batches, int(epochs), teacher=digest)
 
 
 def split(x: Any) -> tuple[Any, Any]:
@@ -109,82 +113,47 @@ def split(x: Any) -> tuple[Any, Any]:
     return x, None
 
 
-def _asked(teacher: keras.Model, batches: Iterable[tuple[Any, ...]]) -> tuple[list[NDArray[Any]], list[int]]:
+def _asked(teacher: keras.Model, digest: str, batches: Iterable[tuple[Any, ...]]) -> Answers:
     answers, marks = [], []
-    for batch in batches:
-        answers.append(
-            [np.asarray(one, np.float32) for one in keras.tree.flatten(teacher(batch[0], training=False))]
-        )
-        marks.append(_mark(batch[0]))
+    with explained("Asking the teacher", "Check that the batches are tuples (x, y) with its inputs."):
+        for batch in batches:
+            if not isinstance(batch, tuple):
+                raise DataError(f"A batch is a tuple (x, y). Received: {type(batch).__name__}.")
+            outputs = keras.tree.flatten(teacher(batch[0], training=False))
+            answers.append([np.asarray(one, np.float32) for one in outputs])
+            marks.append(mark_of(batch))
     if not answers:
         raise DataError("An epoch has no batches, so there is nothing to ask the teacher.")
-    return [np.concatenate(column) for column in zip(*answers, strict=True)], marks
+    return Answers([np.concatenate(column) for column in zip(*answers, strict=True)], marks, digest)
 
 
-def _claim(folder: Path, teacher: keras.Model, ends: Sequence[End]) -> None:
-    """Notes whose answers a folder holds, or checks that they are this teacher's."""
-    wanted = {"version": _VERSION, "weights": _digest(teacher), "ends": [asdict(end) for end in ends]}
-    path = folder / _META
-    if not path.exists():
-        with written_beside(path) as partial:
-            partial.write_text(json.dumps(wanted, indent=2))
-        return
-    found = json.loads(path.read_text())
-    if found.get("weights") != wanted["weights"] or found.get("version") != _VERSION:
-        raise OptionError(
-            f"{folder} holds the answers of another teacher. Name another folder, or delete it to ask"
-            " this one."
+def _check(
+    answers: Answers, batches: Iterable[tuple[Any, ...]], epoch: int, folder: Path, *, check_all: bool
+) -> None:
+    """Compares batches with those that the teacher saw."""
+    count = 0
+    for step, batch in enumerate(batches):
+        _check_batch(batch, answers, step, epoch, folder)
+        count = step + 1
+        if not check_all:
+            return
+    _check_count(answers, count, epoch, folder)
+
+
+def _check_batch(batch: Any, answers: Answers, step: int, epoch: int, folder: Path) -> None:
+    if step >= len(answers.marks) or mark_of(batch) != answers.marks[step]:
+        raise DataError(
+            f"Batch {step} of epoch {epoch} is another than the teacher saw. Its source has to give the same"
+            f" batches for the same epoch each time; or delete {folder} to ask again."
         )
 
 
-def _digest(model: keras.Model) -> str:
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(f"{weight.dtype}{weight.shape}".encode() + np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def _part(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch:04}.npz"
-
-
-def _write(path: Path, outputs: Sequence[NDArray[Any]], marks: Sequence[int]) -> None:
-    arrays = {f"output_{index}": output for index, output in enumerate(outputs)}
-    check = np.array([zlib.crc32(output.tobytes()) for output in outputs], np.int64)
-    with written_beside(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, marks=np.array(marks, np.int64), check=check, **arrays)
-
-
-def _read(path: Path) -> tuple[list[NDArray[Any]], list[int]]:
-    try:
-        with np.load(path) as stored:
-            outputs = [stored[f"output_{index}"] for index in range(len(stored["check"]))]
-            whole = [zlib.crc32(output.tobytes()) for output in outputs] == stored["check"].tolist()
-            marks = stored["marks"].tolist()
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, BadZipFile) as error:
+def _check_count(answers: Answers, count: int, epoch: int, folder: Path) -> None:
+    if count != len(answers.marks):
         raise DataError(
-            f"{path} cannot be read: {error}. Delete it, and the teacher is asked again."
-        ) from error
-    if not whole:
-        raise DataError(f"{path} is damaged. Delete it, and the teacher is asked again.")
-    return outputs, marks
-
-
-def _check_first(path: Path, batches: Iterable[tuple[Any, ...]], epoch: int) -> None:
-    _, marks = _read(path)
-    first = next(iter(batches), None)
-    if first is None or _mark(first[0]) != marks[0]:
-        raise DataError(
-            f"Epoch {epoch} begins with another batch than the teacher saw. The source has to give the same"
-            f" batches each time; delete {path.parent} to ask the teacher about these."
+            f"Epoch {epoch} has {count} batches, and the teacher saw {len(answers.marks)}. Its source has to"
+            f" give the same batches for the same epoch each time; or delete {folder} to ask again."
         )
-
-
-def _mark(x: Any) -> int:
-    mark = 0
-    for array in keras.tree.flatten(x):
-        mark = zlib.crc32(np.ascontiguousarray(array).tobytes(), mark)
-    return mark
 
 
 def _rows(x: Any) -> int:

@@ -1,21 +1,23 @@
 """A student that learns from a teacher, with the ordinary `compile` and `fit`."""
 
+import inspect
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from tfzip.distillation.cached_fit import check_cached_fit, without_answers
 from tfzip.distillation.cached_teacher import CachedTeacher, split
-from tfzip.distillation.ends import are_probabilities, ends_of
 from tfzip.distillation.features import Feature, caught
+from tfzip.distillation.logits import are_logits, as_logits, check_ends, said_of, seen
 from tfzip.distillation.losses import distillation_losses
 from tfzip.distillation.peek import first_inputs
-from tfzip.distillation.terms import Side, as_logits, check_logits, probabilities_said, terms_of
-from tfzip.distillation.weighting import mean_of
+from tfzip.distillation.sides import sides_of
+from tfzip.distillation.terms import terms_of
+from tfzip.distillation.weighting import mean_of, per_sample, weights_of
 from tfzip.errors import ModelError, OptionError
-from tfzip.graph.flatten import flatten
-from tfzip.graph.walk import check_built
+from tfzip.given import is_number
 
 
 @keras.saving.register_keras_serializable(package="tfzip")
@@ -38,7 +40,8 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         weights: A number for each loss. Defaults to None: those of the papers.
         label_weight: Weight of the compiled loss; with 0, labels are not looked at. Defaults to 1.
         from_logits: Whether outputs are logits. Otherwise they are probabilities, and losses that compare
-            classes take their logarithm. Defaults to True.
+            classes take their logarithm. A pair says it of teacher and student; None finds it out, by how a
+            model ends and by its first outputs in `fit`. Defaults to True.
         **kwargs: `name` and `dtype`, as Keras takes them.
 
     Raises:
@@ -60,22 +63,20 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         *,
         weights: float | Sequence[float] | None = None,
         label_weight: float = 1.0,
-        from_logits: bool = True,
+        from_logits: bool | Sequence[bool | None] | None = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"name": "distiller", **kwargs})
-        sides = _side(teacher, "teacher"), _side(student, "student")
-        _check_inputs(*sides)
-        if (
-            isinstance(label_weight, bool)
-            or not isinstance(label_weight, int | float)
-            or not label_weight >= 0
-        ):
+        sides = sides_of(teacher, student)
+        if not is_number(label_weight) or not label_weight >= 0:
             raise OptionError(f"label_weight is a number of at least 0. Received: {label_weight!r}.")
         self._terms = _Untracked(terms_of(losses, weights, *sides))
-        if from_logits:
-            check_logits(self._terms.value, sides)
-        self._ends = _Untracked([side.ends for side in sides])
+        said = said_of(from_logits)
+        check_ends(self._terms.value, sides, said)
+        self._sides = _Untracked(sides)
+        self._logits = _Untracked(
+            [are_logits(*one) for one in zip((s.ends for s in sides), said, strict=True)]
+        )
         self.teacher = teacher
         self.student = student
         self.projectors = [
@@ -93,9 +94,21 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Fits as any model, after a look at what teacher and student make of the first samples."""
-        if self.from_logits and any(term.loss.per_class for term in self._terms.value):
-            self._check_values(first_inputs(x))
-        return super().fit(x, *args, **kwargs)
+        inputs, source = first_inputs(x)
+        if isinstance(self.teacher, CachedTeacher):
+            given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
+            check_cached_fit(self.teacher, x, inputs, given)
+        if inputs is not None and any(term.loss.per_class for term in self._terms.value):
+            self._look_at(inputs)
+        return super().fit(source, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, return_dict: bool = False, **kwargs: Any) -> Any:
+        """Evaluates as any model; of samples that a cached teacher never saw, without what compares."""
+        logs = super().evaluate(x, *args, return_dict=True, **kwargs)
+        if self._is_cached:
+            unseen = [one.name for one in self._trackers[1:] if not keras.ops.convert_to_numpy(one.count)]
+            logs = {name: value for name, value in logs.items() if name not in unseen}
+        return logs if return_dict else self._flatten_metrics_in_order(logs)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns what the student makes of the inputs."""
@@ -121,17 +134,22 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
         ours = self._student_features(x, y_pred)
         answers, theirs = self._asked(x)
         if answers is None:
+            if training:
+                raise OptionError(without_answers())
             return total
         outputs = [self._in_float32(one) for one in (answers, y_pred)]
         share, warmth = (keras.ops.convert_to_tensor(variable) for variable in self._shares)
         logits = [
-            [one / warmth for one in as_logits(output, ends, from_logits=self.from_logits)]
-            for output, ends in zip(outputs, self._ends.value, strict=True)
+            [one / warmth for one in as_logits(*both)]
+            for both in zip(outputs, self._logits.value, strict=True)
         ]
+        masks = [getattr(one, "_keras_mask", None) for one in keras.tree.flatten(y_pred)]
+        weights = weights_of(sample_weight, [end.name for end in self._sides.value[1].ends])
         for term, tracker in zip(self._terms.value, self._trackers[1:], strict=True):
             compared = logits if term.loss.per_class else outputs
-            values = [*term.of_outputs(*compared), *term.of_features(theirs, ours)]
-            value = sum(mean_of(one, sample_weight, position) for position, one in enumerate(values))
+            values = zip(term.of_outputs(*compared), term.ends, strict=True)
+            value = sum(mean_of(one, weights[index], masks[index]) for one, (_, index) in values)
+            value += sum(mean_of(one, per_sample(weights)) for one in term.of_features(theirs, ours))
             if term.loss.per_class:
                 value = value * keras.ops.square(warmth)  # as their own temperature is
             tracker.update_state(value)
@@ -229,15 +247,18 @@ class Distiller(keras.Model):  # type: ignore[misc]  # Keras has no types
     def _features(self, side: str) -> list[Feature]:
         return [getattr(pair, side) for term in self._terms.value for pair in term.pairs]
 
-    def _check_values(self, inputs: Any) -> None:
-        if inputs is None:
-            return
-        models = {"student": self.student} | ({} if self._is_cached else {"teacher": self.teacher})
-        for whose, model in models.items():
-            outputs = keras.tree.flatten(model(inputs, training=False))
-            for term in self._terms.value:
-                if term.loss.per_class and any(are_probabilities(outputs[index]) for index in term.ends):
-                    raise OptionError(probabilities_said(term.name, f"{whose} {model.name!r}"))
+    def _look_at(self, inputs: Any) -> None:
+        """Checks by some outputs what is said of them, and finds out what is not said."""
+        if isinstance(self.teacher, CachedTeacher):
+            inputs, answers = split(inputs)
+        else:
+            answers = keras.tree.flatten(self.teacher(inputs, training=False))
+        outputs = answers, keras.tree.flatten(self.student(inputs, training=False))
+        found = seen(self._terms.value, self._sides.value, said_of(self.from_logits), outputs)
+        for (side, index), is_logits in found.items():
+            if self._logits.value[side][index] != is_logits:
+                self._logits.value[side][index] = is_logits
+                self.train_function = self.test_function = None  # what was compiled took the other
 
     @property
     def _is_cached(self) -> bool:
@@ -261,32 +282,3 @@ class _Untracked:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-
-def _side(model: Any, role: str) -> Side:
-    if isinstance(model, CachedTeacher) and role == "teacher":
-        return Side(f"teacher in {model.folder}", None, model.ends)
-    if not isinstance(model, keras.Model):
-        raise OptionError(f"The {role} is a keras.Model. Received: {type(model).__name__}.")
-    check_built(model)
-    graph = flatten(model)
-    return Side(f"{role} {model.name!r}", graph, ends_of(model, graph))
-
-
-def _check_inputs(teacher: Side, student: Side) -> None:
-    if teacher.graph is None or student.graph is None:
-        return
-    shapes = [
-        [graph.tensors[index].shape[1:] for index in graph.input_ids()]
-        for graph in (teacher.graph, student.graph)
-    ]
-    fits = len(shapes[0]) == len(shapes[1]) and all(
-        len(one) == len(other)
-        and all(None in pair or len(set(pair)) == 1 for pair in zip(one, other, strict=True))
-        for one, other in zip(*shapes, strict=True)
-    )
-    if not fits:
-        raise OptionError(
-            f"The {teacher.whose} takes inputs of {shapes[0]} and the {student.whose} of {shapes[1]}. Both"
-            " get the same batch; put a Resizing layer, say, in front of one of them."
-        )

@@ -6,6 +6,7 @@ import keras
 
 from tfzip.errors import ModelError, OptionError
 from tfzip.fit_step import subject_of
+from tfzip.given import is_number
 
 
 class EmaTeacherCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -30,9 +31,9 @@ class EmaTeacherCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def __init__(self, momentum: float = 0.999) -> None:
         super().__init__()
-        if not 0.0 <= momentum < 1.0:
+        if not is_number(momentum) or not 0.0 <= momentum < 1.0:
             raise OptionError(f"momentum is at least 0 and below 1. Received: {momentum!r}.")
-        self.momentum = momentum
+        self.momentum = float(momentum)
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
         """Checks that teacher and student have the same weights.

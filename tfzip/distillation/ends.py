@@ -9,6 +9,7 @@ import numpy as np
 from tfzip.graph.flat_graph import FlatGraph
 from tfzip.graph.signature import output_names
 
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
 _LEAST = 1e-30  # whose logarithm float32 still holds
 _SUM_TOLERANCE = 1e-2
 
@@ -20,19 +21,22 @@ class End:
     Attributes:
         name: As `output_names` gives it.
         shape: (batch, ...).
-        makes_probabilities: Whether a softmax is the last that happens to it.
+        activation: `"softmax"` or `"sigmoid"` where one is the last that happens to it, else empty.
+        is_key: Whether the name is a key under which the model returns it.
     """
 
     name: str
     shape: tuple[int | None, ...]
-    makes_probabilities: bool
+    activation: str
+    is_key: bool = False
 
 
 def ends_of(model: keras.Model, graph: FlatGraph) -> list[End]:
     """Returns the outputs of a model in flat order."""
     makers = {tensor: node.operation for node in graph.nodes for tensor in node.outputs}
+    is_key = isinstance(graph.outputs, dict)
     return [
-        End(name, graph.tensors[tensor].shape, _is_softmax(makers.get(tensor)))
+        End(name, graph.tensors[tensor].shape, _activation_of(makers.get(tensor)), is_key)
         for name, tensor in zip(output_names(model, graph.outputs), graph.output_ids(), strict=True)
     ]
 
@@ -55,8 +59,11 @@ def log_probabilities(probabilities: Any) -> Any:
     return keras.ops.log(keras.ops.maximum(probabilities, _LEAST))
 
 
-def _is_softmax(operation: Any) -> bool:
+def _activation_of(operation: Any) -> str:
     if isinstance(operation, keras.layers.Softmax):
-        return True
+        return SOFTMAX
     activation = getattr(operation, "activation", None)
-    return activation is keras.activations.softmax or type(operation).__name__ == "Softmax"
+    for name, function in ((SOFTMAX, keras.activations.softmax), (SIGMOID, keras.activations.sigmoid)):
+        if activation is function or type(operation).__name__ == name.capitalize():
+            return name
+    return ""

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import OptionError
+from tfzip.given import is_number
 from tfzip.graph.model_inputs import symbolic_inputs
 from tfzip.graph.walk import check_built
 
@@ -49,8 +50,11 @@ def ensemble(teachers: Sequence[keras.Model], weights: Sequence[float] | None = 
     Raises:
         OptionError: There is none, their outputs differ, or weights do not fit.
     """
+    if not isinstance(teachers, list | tuple):
+        raise OptionError(f"An ensemble takes a list of models. Received: {type(teachers).__name__}.")
     shares = list(weights) if weights is not None else [1.0] * len(teachers)
-    if not teachers or len(shares) != len(teachers) or min(shares) < 0 or not sum(shares) > 0:
+    fit = len(shares) == len(teachers) and all(is_number(one) and one >= 0 for one in shares)
+    if not teachers or not fit or not sum(shares) > 0:
         raise OptionError(
             "An ensemble takes models, and for each a weight of at least 0, not all 0. Received:"
             f" {len(teachers)} models, weights {weights!r}."
@@ -58,12 +62,24 @@ def ensemble(teachers: Sequence[keras.Model], weights: Sequence[float] | None = 
     for one in teachers:
         check_built(one)
     inputs = symbolic_inputs(teachers[0])
+    _check_inputs(teachers)
     outputs = [Member(one, name=f"teacher_{index}")(inputs) for index, one in enumerate(teachers)]
     shapes = [keras.tree.map_structure(lambda one: tuple(one.shape), output) for output in outputs]
     if any(shape != shapes[0] for shape in shapes):
         raise OptionError(f"The teachers of an ensemble have the same outputs. Received: {shapes}.")
 
+    shares = [float(one) for one in shares]
+
     def mean(*parts: Any) -> Any:
         return sum(share / sum(shares) * part for share, part in zip(shares, parts, strict=True))
 
     return keras.Model(inputs, keras.tree.map_structure(mean, *outputs), name="ensemble")
+
+
+def _check_inputs(teachers: Sequence[keras.Model]) -> None:
+    """Raises `OptionError` where members take other inputs than the first."""
+    shapes = [
+        [tuple(one.shape[1:]) for one in keras.tree.flatten(symbolic_inputs(teacher))] for teacher in teachers
+    ]
+    if any(shape != shapes[0] for shape in shapes):
+        raise OptionError(f"The teachers of an ensemble have the same inputs. Received: {shapes}.")

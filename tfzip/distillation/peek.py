@@ -1,6 +1,7 @@
-"""A look at the first samples of what `fit` takes, which it is able to give again."""
+"""A look at the first samples of what `fit` takes, after which it still gives all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -10,18 +11,30 @@ import tensorflow as tf
 _SAMPLES = 8
 
 
-def first_inputs(x: Any) -> Any:
-    """Returns the first few inputs, or None of what gives its samples only once, such as a generator."""
+def first_inputs(x: Any) -> tuple[Any, Any]:
+    """Returns the first few inputs, None where they cannot be seen, and what to fit on in place of `x`."""
+    if isinstance(x, GeneratorType):
+        try:
+            first = next(x)
+        except StopIteration:
+            return None, x
+        return _inputs_of(first), _chained(first, x)
     if isinstance(x, tf.data.Dataset):
-        for batch in x.take(1):
-            return _cut(batch[0] if isinstance(batch, tuple) else batch)
-        return None
+        return next((_inputs_of(batch) for batch in x.take(1)), None), x
     if isinstance(x, keras.utils.PyDataset):
-        batch = x[0]
-        return _cut(batch[0] if isinstance(batch, tuple) else batch)
+        return _inputs_of(x[0]), x
     if isinstance(x, np.ndarray | tf.Tensor | Mapping | list | tuple):
-        return _cut(x)
-    return None
+        return _cut(x), x
+    return None, x
+
+
+def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _inputs_of(batch: Any) -> Any:
+    return _cut(batch[0] if isinstance(batch, tuple) else batch)
 
 
 def _cut(inputs: Any) -> Any:

@@ -5,28 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
-from tfzip.distillation.ends import End, log_probabilities
-from tfzip.distillation.features import FeaturePair, pair_features
+from tfzip.distillation.features import AUTO, FeaturePair, pair_features
 from tfzip.distillation.losses import DistillationLoss, FeatureLoss, OutputLoss, distillation_losses
+from tfzip.distillation.sides import Side
 from tfzip.errors import OptionError, UnknownNameError
-from tfzip.graph.flat_graph import FlatGraph
+from tfzip.given import is_number
 from tfzip.graph.walk import unique_name
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two models.
-
-    Attributes:
-        whose: What errors call it.
-        graph: Its flat graph; None of a teacher of which only the answers are left.
-        ends: Its outputs.
-    """
-
-    whose: str
-    graph: FlatGraph | None
-    ends: Sequence[End]
 
 
 @dataclass(frozen=True)
@@ -37,7 +23,7 @@ class Term:
         name: Under which its value is logged.
         loss: The loss.
         weight: In the sum.
-        ends: Indices of the outputs that it compares.
+        ends: Indices of the outputs that it compares, of teacher and student.
         pairs: Features that it compares.
         projectors: For each pair, what takes the student's features to the teacher's shape, or None.
     """
@@ -45,13 +31,13 @@ class Term:
     name: str
     loss: DistillationLoss
     weight: float
-    ends: tuple[int, ...] = ()
+    ends: tuple[tuple[int, int], ...] = ()
     pairs: tuple[FeaturePair, ...] = ()
     projectors: tuple[keras.Layer | None, ...] = field(default=())
 
     def of_outputs(self, teacher: Sequence[Any], student: Sequence[Any]) -> list[Any]:
         """Returns what the loss makes of each output, shape (batch, ...) each."""
-        return [self.loss(teacher[index], student[index]) for index in self.ends]
+        return [self.loss(teacher[theirs], student[ours]) for theirs, ours in self.ends]
 
     def of_features(self, teacher: Mapping[str, Any], student: Mapping[str, Any]) -> list[Any]:
         """Returns what the loss makes of each pair of features, shape (batch,) each."""
@@ -71,13 +57,16 @@ def terms_of(losses: Any, weights: Any, teacher: Side, student: Side) -> list[Te
         OptionError: A loss does not fit the models, or there are not as many weights as losses.
         UnknownNameError: A loss is not registered.
     """
-    single = isinstance(losses, str | Mapping | DistillationLoss)
-    chosen = [distillation_losses.get(one) for one in ([losses] if single else losses)]
-    if not chosen:
+    given = list(losses) if isinstance(losses, list | tuple) else [losses]
+    if not given:
         raise OptionError("A distiller needs at least one loss, for example 'kd'. Received none.")
-    for one in chosen:
-        if not isinstance(one, DistillationLoss):
-            raise UnknownNameError("loss", type(one).__name__, distillation_losses)
+    for one in given:
+        if not isinstance(one, str | Mapping | DistillationLoss):
+            raise OptionError(
+                "Losses are names such as 'kd', mappings with a name and fields, or objects of"
+                f" tfzip.distillation.losses, one or a list. Received: {type(one).__name__}."
+            )
+    chosen = [distillation_losses.get(one) for one in given]
     taken: set[str] = set()
     return [
         _term(unique_name(distillation_losses.name_of(loss), taken), loss, weight, teacher, student)
@@ -88,14 +77,14 @@ def terms_of(losses: Any, weights: Any, teacher: Side, student: Side) -> list[Te
 def _weights(weights: Any, losses: Sequence[DistillationLoss]) -> list[float]:
     if weights is None:
         return [loss.weight for loss in losses]
-    given = [weights] if isinstance(weights, int | float) else list(weights)
+    given = list(weights) if isinstance(weights, list | tuple | np.ndarray) else [weights]
     if len(given) != len(losses):
         raise OptionError(
             f"weights has one number for each of the {len(losses)} losses. Received: {weights!r}."
         )
     for one in given:
-        if isinstance(one, bool) or not isinstance(one, int | float) or not one >= 0:
-            raise OptionError(f"Weights of losses are numbers of at least 0. Received: {one!r}.")
+        if not is_number(one) or not one >= 0:
+            raise OptionError(f"Weights of losses are finite numbers of at least 0. Received: {one!r}.")
     return [float(one) for one in given]
 
 
@@ -105,6 +94,12 @@ def _term(name: str, loss: DistillationLoss, weight: float, teacher: Side, stude
             raise OptionError(
                 f"Loss {name!r} compares features, and a cache holds outputs alone. Give the distiller the"
                 " teacher itself, or take a loss of outputs, such as 'kd'."
+            )
+        if len(teacher.members) > 1 and isinstance(loss.layers, str) and loss.layers == AUTO:
+            raise OptionError(
+                f"Loss {name!r} compares features of one model, and the {teacher.whose} has"
+                f" {len(teacher.members)}. Name a member's, with a loss for each member:"
+                f" layers={{STUDENT: '{teacher.members[0]}/LAYER'}}; or take a loss of outputs."
             )
         pairs = pair_features(teacher.graph, student.graph, loss.layers)
         projectors = []
@@ -119,18 +114,14 @@ def _term(name: str, loss: DistillationLoss, weight: float, teacher: Side, stude
     return Term(name, loss, weight, ends=tuple(_compared(name, loss, teacher, student)))
 
 
-def _compared(name: str, loss: OutputLoss, teacher: Side, student: Side) -> list[int]:
-    if len(teacher.ends) != len(student.ends):
-        raise OptionError(
-            f"The {teacher.whose} has {len(teacher.ends)} outputs, the {student.whose} {len(student.ends)}."
-            " Give both the same ones, or compare features."
-        )
+def _compared(name: str, loss: OutputLoss, teacher: Side, student: Side) -> list[tuple[int, int]]:
     names = [end.name for end in student.ends]
+    matched = _matched(teacher, student)
     if loss.output is not None and loss.output not in names:
         raise UnknownNameError("output", loss.output, names)
-    chosen = [index for index, own in enumerate(names) if loss.output in (None, own)]
-    for index in chosen:
-        theirs, ours = teacher.ends[index], student.ends[index]
+    chosen = [pair for pair in matched if loss.output in (None, names[pair[1]])]
+    for their_index, our_index in chosen:
+        theirs, ours = teacher.ends[their_index], student.ends[our_index]
         if theirs.shape[1:] != ours.shape[1:]:
             raise OptionError(
                 f"Output {ours.name!r} is {ours.shape[1:]} in the {student.whose} and {theirs.shape[1:]} in"
@@ -143,35 +134,22 @@ def _compared(name: str, loss: OutputLoss, teacher: Side, student: Side) -> list
     return chosen
 
 
-def as_logits(outputs: Sequence[Any], ends: Sequence[End], *, from_logits: bool) -> list[Any]:
-    """Returns outputs as logits in float32: the logarithm of what are probabilities.
-
-    Args:
-        outputs: In flat order.
-        ends: What is known of them.
-        from_logits: Whether outputs without a softmax in sight are logits.
-    """
-    return [
-        log_probabilities(output) if end.makes_probabilities or not from_logits else output
-        for output, end in zip(outputs, ends, strict=True)
-    ]
-
-
-def check_logits(terms: Sequence[Term], sides: Sequence[Side]) -> None:
-    """Raises `OptionError` where logits are compared and a model makes probabilities."""
-    for term in terms:
-        for side in sides if term.loss.per_class else ():
-            for index in term.ends:
-                if side.ends[index].makes_probabilities:
-                    raise OptionError(probabilities_said(term.name, side.whose))
-
-
-def probabilities_said(name: str, whose: str) -> str:
-    """Returns what is wrong with probabilities where logits are compared, with the remedy."""
-    return (
-        f"Loss {name!r} compares logits, and the {whose} returns probabilities. Pass from_logits=False, so"
-        " that their logarithm is taken, or leave the softmax out of the model."
-    )
+def _matched(teacher: Side, student: Side) -> list[tuple[int, int]]:
+    """Returns pairs of outputs by name where both have the same names, else by position."""
+    theirs, ours = ([end.name for end in side.ends] for side in (teacher, student))
+    if len(theirs) != len(ours):
+        raise OptionError(
+            f"The {teacher.whose} has {len(theirs)} outputs, the {student.whose} {len(ours)}."
+            " Give both the same ones, or compare features."
+        )
+    if len(ours) > 1 and set(theirs) == set(ours):
+        return [(theirs.index(name), index) for index, name in enumerate(ours)]
+    if len(ours) > 1 and any(end.is_key for side in (teacher, student) for end in side.ends):
+        raise OptionError(
+            f"The {teacher.whose} returns {', '.join(theirs)} and the {student.whose} {', '.join(ours)}. Name"
+            " the outputs of both alike, so that it is known which are compared."
+        )
+    return [(index, index) for index in range(len(ours))]
 
 
 def _single(features: Any) -> Any:

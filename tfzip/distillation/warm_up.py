@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from tfzip.errors import ModelError, OptionError
+from tfzip.given import is_number, is_whole
 
 
 class DistillationWarmUp(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -24,9 +25,10 @@ class DistillationWarmUp(keras.callbacks.Callback):  # type: ignore[misc]  # Ker
 
     def __init__(self, epochs: int, *, weight: float = 0.0, temperature: float = 1.0) -> None:
         super().__init__()
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        if not is_whole(epochs, 1):
             raise OptionError(f"epochs is a whole number of at least 1. Received: {epochs!r}.")
-        if not 0.0 <= weight <= 1.0 or not 0.0 < temperature <= 1.0:
+        numbers = is_number(weight) and is_number(temperature)
+        if not numbers or not 0.0 <= weight <= 1.0 or not 0.0 < temperature <= 1.0:
             raise OptionError(
                 "weight and temperature are shares of what they become, at most 1, the temperature above 0."
                 f" Received: {weight!r}, {temperature!r}."

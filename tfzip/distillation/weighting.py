@@ -1,23 +1,59 @@
 """Means with sample weights, as Keras takes them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
+from tfzip.errors import OptionError
 
-def mean_of(values: Any, sample_weight: Any, position: int) -> Any:
-    """Returns the sum of weighted values over their count.
+
+def weights_of(sample_weight: Any, names: Sequence[str]) -> list[Any]:
+    """Returns the weights of each output, None where it has none.
+
+    Args:
+        sample_weight: None; weights for all outputs; or one of these for each output, in a list or by name.
+        names: Of the outputs.
+
+    Raises:
+        OptionError: There are not as many as outputs.
+    """
+    if isinstance(sample_weight, Mapping) and set(sample_weight) <= set(names):
+        return [sample_weight.get(name) for name in names]
+    given: list[Any] = keras.tree.flatten(sample_weight)
+    if len(given) == 1:
+        return given * len(names)
+    if len(given) != len(names):
+        raise OptionError(
+            f"sample_weight has weights for all samples, or for each of the {len(names)} outputs. Received:"
+            f" {len(given)}."
+        )
+    return given
+
+
+def per_sample(weights: Sequence[Any]) -> Any:
+    """Returns one weight for each sample, the mean over outputs and positions, or None if there is none."""
+    if all(one is None for one in weights):
+        return None
+    given = [1.0 if one is None else _row(one) for one in weights]
+    return sum(given) / len(given)
+
+
+def mean_of(values: Any, weight: Any, mask: Any = None) -> Any:
+    """Returns the sum of weighted values over the count of those that a mask leaves.
 
     Args:
         values: Shape (batch, ...).
-        sample_weight: None; weights of shape (batch,), (batch, 1), or with the positions of the values, as
-            the mask of a map has; or one of these for each output, in the outputs' structure.
-        position: Of the output that the values are of, among those that have weights of their own.
+        weight: None; or weights of shape (batch,), (batch, 1), or with the positions of the values, as the
+            mask of a map has.
+        mask: Which positions count, by what Keras passes on from layers that mask. Defaults to None: all.
     """
-    weights = [one for one in keras.tree.flatten(sample_weight) if one is not None]
-    if not weights:
+    if mask is not None and len(mask.shape) == len(values.shape):
+        valid = keras.ops.cast(mask, values.dtype)
+        values = values * valid / keras.ops.maximum(keras.ops.mean(valid), 1e-9)
+    if weight is None:
         return keras.ops.mean(values)
-    weight = keras.ops.cast(weights[min(position, len(weights) - 1)], values.dtype)
+    weight = keras.ops.cast(weight, values.dtype)
     rank = len(values.shape)
     while len(weight.shape) > max(rank, 1) and weight.shape[-1] == 1:
         weight = keras.ops.squeeze(weight, axis=-1)
@@ -26,3 +62,9 @@ def mean_of(values: Any, sample_weight: Any, position: int) -> Any:
     while len(weight.shape) < rank:
         weight = weight[..., None]
     return keras.ops.mean(values * weight)
+
+
+def _row(weight: Any) -> Any:
+    weight = keras.ops.cast(weight, "float32")
+    positions = tuple(range(1, len(weight.shape)))
+    return keras.ops.mean(weight, axis=positions) if positions else weight

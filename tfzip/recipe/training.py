@@ -91,7 +91,7 @@ def _taught(model: keras.Model, plan: "TrainStep", work: Work) -> keras.Model:
         plan.distill,
         weights=plan.distill_weights or None,
         label_weight=plan.label_weight,
-        from_logits=plan.from_logits,
+        from_logits=(None, plan.from_logits if plan.loss in _CROSSENTROPIES else None),
     )
 
 

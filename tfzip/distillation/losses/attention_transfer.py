@@ -8,6 +8,7 @@ from tfzip.distillation.losses.distillation_loss import (
     Tensor,
     distillation_losses,
     flat,
+    unit,
 )
 from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
@@ -48,4 +49,4 @@ class AttentionTransferLoss(FeatureLoss):
 
 
 def _attention(features: Tensor) -> Tensor:
-    return ops.normalize(flat(ops.mean(ops.square(features), axis=-1)), axis=-1)
+    return unit(flat(ops.mean(ops.square(features), axis=-1)))

@@ -8,6 +8,7 @@ from tfzip.distillation.losses.distillation_loss import (
     Tensor,
     check_positive,
     distillation_losses,
+    unit,
 )
 from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
@@ -62,4 +63,4 @@ class ContrastiveLoss(FeatureLoss):
 def _directions(features: Tensor) -> Tensor:
     """Returns means over positions, as rows of length 1."""
     positions = tuple(range(1, len(features.shape) - 1))
-    return ops.normalize(ops.mean(features, axis=positions) if positions else features, axis=-1)
+    return unit(ops.mean(features, axis=positions) if positions else features)

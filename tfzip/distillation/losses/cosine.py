@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, distillation_losses
+from tfzip.distillation.losses.distillation_loss import OutputLoss, Tensor, distillation_losses, unit
 from tfzip.distillation.losses.operations import ops
 
 
@@ -16,5 +16,4 @@ class CosineLoss(OutputLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss along the last axis, shape (batch, ...)."""
-        product = ops.normalize(teacher, axis=-1) * ops.normalize(student, axis=-1)
-        return 1.0 - ops.sum(product, axis=-1)
+        return 1.0 - ops.sum(unit(teacher) * unit(student), axis=-1)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
+from tfzip.given import is_number
 from tfzip.registry import Registry
 
 if TYPE_CHECKING:
     import keras
 
 Tensor = Any
+_HIGHEST_TEMPERATURE = 100.0
+_LEAST_SQUARE = 1e-24  # what float32 still takes a reciprocal of
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class FeatureLoss(DistillationLoss):
 
     Attributes:
         layers: Paths or globs of student layers, each with that of the teacher's; a glob alone names layers
-            of both, which are paired in order. Defaults to `"auto"`: the last layer of each resolution that
-            both have.
+            of both, which are paired in order. Defaults to `"auto"`: the end of the stage of each resolution
+            that both have.
     """
 
     layers: Any = "auto"
@@ -83,13 +86,30 @@ class FeatureLoss(DistillationLoss):
 
 def check_positive(name: str, value: float) -> None:
     """Raises `OptionError` unless a field is a positive number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise OptionError(f"{name} must be a positive number. Received: {value!r}.")
+
+
+def check_temperature(value: float) -> None:
+    """Raises `OptionError` unless float32 can tell probabilities at a temperature from equal ones."""
+    check_positive("temperature", value)
+    if value > _HIGHEST_TEMPERATURE:
+        raise OptionError(
+            f"temperature is at most {_HIGHEST_TEMPERATURE:g}, above which float32 rounds the loss away and"
+            f" it is that of 'mse'. Received: {value!r}."
+        )
 
 
 def flat(features: Tensor) -> Tensor:
     """Returns features as a matrix, one row for each sample."""
     return ops.reshape(features, (ops.shape(features)[0], -1))
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Returns rows, along the last axis, with length 1; rows of zeros stay zeros, with a gradient of 0."""
+    squared = ops.sum(ops.square(rows), axis=-1, keepdims=True)
+    has_length = squared > _LEAST_SQUARE
+    return ops.where(has_length, rows * ops.rsqrt(ops.where(has_length, squared, 1.0)), 0.0)
 
 
 def mean_over_positions(values: Tensor) -> Tensor:

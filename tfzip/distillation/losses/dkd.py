@@ -7,9 +7,12 @@ from tfzip.distillation.losses.distillation_loss import (
     OutputLoss,
     Tensor,
     check_positive,
+    check_temperature,
     distillation_losses,
 )
 from tfzip.distillation.losses.operations import ops
+
+_LEAST = -1e30  # whose share among the others is 0, whatever they are
 
 
 @distillation_losses.register
@@ -30,7 +33,7 @@ class DkdLoss(OutputLoss):
     Attributes:
         alpha: Weight of the target class. Defaults to 1.0.
         beta: Weight of the other classes. Defaults to 8.0.
-        temperature: T. Defaults to 4.0.
+        temperature: T, at most 100. Defaults to 4.0.
     """
 
     per_class: ClassVar[bool] = True
@@ -40,8 +43,9 @@ class DkdLoss(OutputLoss):
     temperature: float = 4.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "temperature"):
+        for name in ("alpha", "beta"):
             check_positive(name, getattr(self, name))
+        check_temperature(self.temperature)
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss of each position, shape (batch, ...) without the classes."""
@@ -53,12 +57,9 @@ class DkdLoss(OutputLoss):
         return self.temperature**2 * divided
 
 
-_FAR = 1e4
-
-
 def _apart(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the logarithms of (p_target, 1 - p_target), and of the softmax without the target."""
-    others = logits - _FAR * target
+    others = ops.where(target > 0, _LEAST, logits)
     at_target = ops.sum(logits * target, axis=-1)
     rest = ops.logsumexp(others, axis=-1)
     both = ops.stack([at_target, rest], axis=-1)

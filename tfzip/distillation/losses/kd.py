@@ -6,7 +6,7 @@ from typing import ClassVar
 from tfzip.distillation.losses.distillation_loss import (
     OutputLoss,
     Tensor,
-    check_positive,
+    check_temperature,
     distillation_losses,
 )
 from tfzip.distillation.losses.operations import ops
@@ -24,7 +24,8 @@ class KdLoss(OutputLoss):
         L = T^2 * KL(softmax(teacher / T) || softmax(student / T))
 
     Attributes:
-        temperature: T; higher shows more of the order among wrong classes. Defaults to 4.0.
+        temperature: T; higher shows more of the order among wrong classes. At most 100.
+            Defaults to 4.0.
     """
 
     per_class: ClassVar[bool] = True
@@ -32,7 +33,7 @@ class KdLoss(OutputLoss):
     temperature: float = 4.0
 
     def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature)
+        check_temperature(self.temperature)
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the loss of each position, shape (batch, ...) without the classes."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
 from tfzip.distillation.losses.operations import ops
 from tfzip.errors import OptionError
+from tfzip.given import is_number
 
 _LEAST = 1e-12
 
@@ -15,7 +16,8 @@ _LEAST = 1e-12
 class RelationalLoss(FeatureLoss):
     """Huber loss between the teacher's and the student's distances and angles among samples.
 
-    Works between features of any two shapes. Costs batch^3 values for the angles.
+    Works between features of any two shapes. Costs batch^2 times the size of features, and
+    batch^3 for the angles.
 
     Park et al., "Relational Knowledge Distillation", CVPR 2019, equations 5 to 8: distances divided by their
     mean, and cosines of the angles at every sample between every two others:
@@ -33,7 +35,8 @@ class RelationalLoss(FeatureLoss):
     angle: float = 50.0
 
     def __post_init__(self) -> None:
-        if min(self.distance, self.angle) < 0 or self.distance + self.angle == 0:
+        numbers = is_number(self.distance) and is_number(self.angle)
+        if not numbers or min(self.distance, self.angle) < 0 or self.distance + self.angle == 0:
             raise OptionError(
                 "distance and angle are weights of at least 0, one of them more. Received:"
                 f" {self.distance!r}, {self.angle!r}."
@@ -41,7 +44,7 @@ class RelationalLoss(FeatureLoss):
 
     def __call__(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Returns the samples' shares, of which the mean is the loss, shape (batch,)."""
-        teacher, student = flat(teacher), flat(student)
+        teacher, student = _differences(teacher), _differences(student)
         shares = 0.0
         if self.distance:
             far = _huber(_distances(teacher) - _distances(student))
@@ -57,20 +60,23 @@ def _huber(difference: Tensor) -> Tensor:
     return ops.where(size <= 1.0, 0.5 * ops.square(difference), size - 0.5)
 
 
-def _distances(rows: Tensor) -> Tensor:
-    """Returns distances between rows, divided by the mean of those that are not 0, shape (batch, batch)."""
-    squares = ops.sum(ops.square(rows), axis=-1)
-    product = ops.matmul(rows, ops.transpose(rows))
-    apart = 1.0 - ops.eye(ops.shape(rows)[0], dtype=rows.dtype)
-    squared = ops.maximum(squares[:, None] + squares[None, :] - 2.0 * product, _LEAST)
+def _differences(features: Tensor) -> Tensor:
+    """Returns what to add to one sample to get another, shape (batch, batch, size)."""
+    rows = flat(features)
+    return rows[None, :, :] - rows[:, None, :]
+
+
+def _distances(differences: Tensor) -> Tensor:
+    """Returns distances, divided by the mean of those between two samples, shape (batch, batch)."""
+    apart = 1.0 - ops.eye(ops.shape(differences)[0], dtype=differences.dtype)
+    squared = ops.maximum(ops.sum(ops.square(differences), axis=-1), _LEAST)
     distances = ops.sqrt(squared) * apart
     count = ops.maximum(ops.sum(apart), 1.0)
     return distances * count / ops.maximum(ops.sum(distances), _LEAST)
 
 
-def _angles(rows: Tensor) -> Tensor:
+def _angles(differences: Tensor) -> Tensor:
     """Returns cosines at sample i between j and k, shape (batch, batch, batch)."""
-    differences = rows[None, :, :] - rows[:, None, :]
     squared = ops.maximum(ops.sum(ops.square(differences), axis=-1, keepdims=True), _LEAST)
     directions = differences / ops.sqrt(squared)
     return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))

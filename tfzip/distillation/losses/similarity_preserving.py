@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tfzip.distillation.losses.distillation_loss import FeatureLoss, Tensor, distillation_losses, flat
+from tfzip.distillation.losses.distillation_loss import (
+    FeatureLoss,
+    Tensor,
+    distillation_losses,
+    flat,
+    unit,
+)
 from tfzip.distillation.losses.operations import ops
 
 
@@ -28,4 +34,4 @@ class SimilarityPreservingLoss(FeatureLoss):
 
 def _similarities(features: Tensor) -> Tensor:
     rows = flat(features)
-    return ops.normalize(ops.matmul(rows, ops.transpose(rows)), axis=-1)
+    return unit(ops.matmul(rows, ops.transpose(rows)))

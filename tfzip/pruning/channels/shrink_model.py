@@ -1,6 +1,8 @@
 """A smaller model of the same kind, to be a student."""
 
+import random
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 
 import keras
@@ -53,9 +55,22 @@ def shrink(
     if width < 1.0:
         small = remove_channels(small, 1.0 - width, criterion="l1")
     if not inherit:
-        keras.utils.set_random_seed(seed)
-        small = keras.models.clone_model(small)
+        with _drawing(seed):
+            small = keras.models.clone_model(small)
     return small
+
+
+@contextmanager
+def _drawing(seed: int) -> Iterator[None]:
+    """Lets Keras draw weights from a seed inside, and leaves the caller's generators where they were."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 (Keras' own)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _shallower(model: keras.Model, depth: float) -> keras.Model:

@@ -1,8 +1,9 @@
 """The step that trains a student."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from tfzip.distillation.losses import DistillationLoss, KdLoss, distillation_losses
 from tfzip.errors import OptionError
 from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Work, steps
 from tfzip.recipe.steps.train import TrainStep, last_line
@@ -32,7 +33,7 @@ class DistillStep(TrainStep):
     width: float = 0.5
     depth: float = 1.0
     inherit: bool = True
-    distill: tuple[str, ...] = ("kd",)
+    distill: tuple[Annotated[DistillationLoss, distillation_losses], ...] = (KdLoss(),)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,10 +69,13 @@ class DistillStep(TrainStep):
         """Returns the student before it is trained."""
         import keras
 
+        from tfzip.graph.walk import check_built
         from tfzip.pruning.channels.shrink_model import shrink
         from tfzip.sources.models import load_model
 
         keras.utils.set_random_seed(work.seed)  # what a function draws is the same after an interruption
         if self.student:
-            return load_model(self.student, unsafe=work.unsafe)
+            student = load_model(self.student, unsafe=work.unsafe)
+            check_built(student)
+            return student
         return shrink(teacher, self.width, self.depth, inherit=self.inherit, seed=work.seed)

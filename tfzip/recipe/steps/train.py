@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from tfzip.distillation.losses import DistillationLoss, distillation_losses
 from tfzip.errors import OptionError
 from tfzip.recipe.augmentations import Augmentation, augmentations
 from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Step, Work, steps
@@ -35,7 +36,8 @@ class TrainStep(Step):
         loss: Name of a Keras loss. Defaults to `"sparse_categorical_crossentropy"`, for integer labels.
         from_logits: Whether the model ends without softmax or sigmoid. Defaults to False.
         distill: Distillation losses by which the model as it comes into this step teaches the one that is
-            trained, such as `["kd"]`. Defaults to none.
+            trained, by name or as tables with their fields, such as `["kd"]` or
+            `[{ name = "kd", temperature = 2.0 }]`. Defaults to none.
         distill_weights: A weight for each of them. Defaults to those of the papers.
         label_weight: Weight of `loss` beside them. Defaults to 1.0.
     """
@@ -50,7 +52,7 @@ class TrainStep(Step):
     augment: tuple[Annotated[Augmentation, augmentations], ...] = ()
     loss: LOSSES = "sparse_categorical_crossentropy"
     from_logits: bool = False
-    distill: tuple[str, ...] = ()
+    distill: tuple[Annotated[DistillationLoss, distillation_losses], ...] = ()
     distill_weights: tuple[float, ...] = ()
     label_weight: float = 1.0
 
@@ -65,15 +67,12 @@ class TrainStep(Step):
             )
         if self.weight_decay < 0:
             raise OptionError(f"weight_decay is at least 0. Received: {self.weight_decay}.")
-        if self.distill:
-            from tfzip.distillation.losses import distillation_losses
-
-            for name in self.distill:
-                distillation_losses.type_of(name)
-        if len(self.distill_weights) not in (0, len(self.distill)):
+        losses = tuple(distillation_losses.get(one) for one in self.distill)
+        object.__setattr__(self, "distill", losses)  # names become what they name
+        if len(self.distill_weights) not in (0, len(losses)):
+            names = [distillation_losses.name_of(one) for one in losses]
             raise OptionError(
-                f"distill_weights has a number for each of {list(self.distill)}. Received:"
-                f" {list(self.distill_weights)}."
+                f"distill_weights has a number for each of {names}. Received: {list(self.distill_weights)}."
             )
 
     def run(self, work: Work) -> Outcome:
