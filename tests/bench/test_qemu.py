@@ -130,6 +130,30 @@ def test_four_bit_convolutions_round_unevenly_and_have_to_be_alike_only(arm_libr
     assert one.agreement.largest > 1
 
 
+def test_sparse_files_load_where_sparse_kernels_are(arm_library, tmp_path):  # noqa: F811
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(16, 3, 2, activation="relu")(layers.ZeroPadding2D(1)(x))
+    for name in "ab":
+        x = layers.Conv2D(64, 1, activation="relu", name=name)(x)
+    x = layers.Conv2D(12, 1, name="c")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    model = keras.Model(inputs, layers.Flatten()(x))
+    for name in "abc":
+        kernel = model.get_layer(name).kernel
+        values = np.array(kernel)
+        values[np.abs(values) <= np.quantile(np.abs(values), 0.8)] = 0
+        kernel.assign(values)
+    totals = {}
+    for name, one in (("as it is", model), ("ready", tfzip.prepare_for_sparse(model))):
+        artifact = tfzip.export(one, tmp_path / f"{name}.tflite", sparse=True)
+        told = [finding.cost for finding in artifact.findings if "on ARM does not load" in finding.cost]
+        assert bool(told) == (name == "as it is")
+        (counted,) = tfzip.benchmark(artifact.path, device="qemu:cortex-a76").instructions
+        totals[name] = counted.instructions.total
+    assert totals["ready"] < 0.7 * totals["as it is"]
+
+
 def test_a_report_of_counts_has_no_latency_and_follows_the_schema(counted):
     assert counted.latencies == ()
     assert violations(json.loads(counted.to_json()), SCHEMA, SCHEMA) == []

@@ -121,3 +121,21 @@ def test_padding_that_something_else_reads_stays_as_it_was():
 def test_a_model_that_cannot_be_flattened_is_refused():
     with pytest.raises(ModelError):
         tfzip.prepare_for_sparse(keras.Sequential([layers.Dense(3)]))
+
+
+def test_a_convolution_of_one_pixel_becomes_dense_and_computes_the_same():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((7, 7, 3))
+    y = layers.Conv2D(8, 3, strides=2, padding="same", name="stem")(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    gate = layers.Conv2D(4, 1, activation="relu", use_bias=False, name="squeeze")(gate)
+    gate = layers.Conv2D(8, 1, activation="sigmoid", name="excite")(gate)
+    y = layers.Multiply()([y, gate])
+    y = layers.Conv2D(8, 1, name="pointwise")(y)
+    model = keras.Model(x, layers.Conv2D(5, 1, name="head")(layers.GlobalAveragePooling2D(keepdims=True)(y)))
+    ready = tfzip.prepare_for_sparse(model)
+    kinds = {layer.name: type(layer).__name__ for layer in ready.layers if layer.weights}
+    assert kinds == {
+        "stem": "Conv2D", "squeeze": "Dense", "excite": "Dense", "pointwise": "Conv2D", "head": "Dense"
+    }  # fmt: skip
+    np.testing.assert_allclose(ready(image(7)), model(image(7)), atol=1e-6)

@@ -24,9 +24,11 @@ def prepare_for_sparse(model: keras.Model) -> keras.Model:
       `"valid"`;
     - `ZeroPadding2D(((0, 1), (0, 1)))` in front of such a convolution, as in Keras' own MobileNets, pads by
       one on each side;
-    - `GlobalAveragePooling2D` keeps its axes and `Flatten` drops them.
+    - `GlobalAveragePooling2D` keeps its axes and `Flatten` drops them;
+    - a convolution of a single pixel becomes `Dense` between `Flatten` and `Reshape`, without which XNNPACK
+      on ARM cannot load the file.
 
-    Only the last is always exact. On images of an even size Keras pads below and to the right only, so the
+    The last two are always exact. On images of an even size Keras pads below and to the right only, so the
     first two **move the image by one pixel** under the kernel: outputs change, and the model has to be
     trained on. Shapes stay in any case. Images of an odd size have even padding already, which TensorFlow's
     converter writes as `"same"` whatever the model says; their layers are left as they are.
@@ -57,11 +59,13 @@ class _Change:
         config: Entries of its config that change.
         zeros: Rows and columns of zeros to add on each side before it.
         flat: Whether the axes that it keeps are dropped behind it.
+        dense: Whether it is a convolution that becomes `Dense`.
     """
 
     config: Mapping[str, Any]
     zeros: int = 0
     flat: bool = False
+    dense: bool = False
 
 
 class _SparseReady(Rebuild):
@@ -73,6 +77,11 @@ class _SparseReady(Rebuild):
 
     def make_layer(self, node: FlatNode, name: str) -> keras.Layer:
         change = self.changes.get(id(node.operation), _Change({}))
+        if change.dense:
+            layer = node.operation
+            return keras.layers.Dense(
+                layer.filters, layer.activation, use_bias=layer.use_bias, name=name, dtype=layer.dtype_policy
+            )
         return cloned(node.operation, name, None, node.path, lambda config: {**config, **change.config})
 
     def call(self, operation: Any, node: FlatNode, args: Any, kwargs: Any) -> Any:
@@ -80,8 +89,20 @@ class _SparseReady(Rebuild):
         if change.zeros:
             padded = keras.layers.ZeroPadding2D(change.zeros, name=self._extra(node, "pad"))
             args = (padded(args[0]), *args[1:])
+        if change.dense:
+            flat = keras.layers.Flatten(name=self._extra(node, "flat"))(args[0])
+            shaped = keras.layers.Reshape((1, 1, operation.units), name=self._extra(node, "shape"))
+            return shaped(operation(flat))
         made = operation(*args, **kwargs)
         return keras.layers.Flatten(name=self._extra(node, "flat"))(made) if change.flat else made
+
+    def copy_state(self, old: keras.Layer, new: keras.Layer) -> None:
+        if not self.changes.get(id(old), _Change({})).dense:
+            super().copy_state(old, new)
+            return
+        new.kernel.assign(old.kernel[0, 0])
+        if old.use_bias:
+            new.bias.assign(old.bias)
 
     def _extra(self, node: FlatNode, what: str) -> str:
         return unique_name(f"{node.path.replace('/', '_')}_{what}", self.names)
@@ -103,9 +124,19 @@ def _change(graph: FlatGraph, node: FlatNode) -> _Change | None:
         return _Change({"keepdims": True}, flat=True)
     if type(layer) is keras.layers.ZeroPadding2D:
         return _even_padding(graph, node)
+    if _is_of_one_pixel(graph, node):
+        return _Change({}, dense=True)
     zeros = _wanted(graph, node)
     is_uneven = bool(zeros) and layer.padding == "same" and _is_even(graph, node)
     return _Change({"padding": "valid"}, zeros) if is_uneven else None
+
+
+def _is_of_one_pixel(graph: FlatGraph, node: FlatNode) -> bool:
+    """Whether a node is a convolution without a window that reads a single pixel."""
+    layer = node.operation
+    if type(layer) is not keras.layers.Conv2D or layer.groups > 1 or tuple(layer.kernel_size) != (1, 1):
+        return False
+    return tuple(graph.tensors[node.inputs[0]].shape[1:3]) == (1, 1)
 
 
 def _even_padding(graph: FlatGraph, node: FlatNode) -> _Change | None:

@@ -88,10 +88,25 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
                 f"XNNPACK does not load {operator.name} on {types[0]} values with an unpacked {tensor.dtype}"
                 " kernel"
             )
+    if _fails_on_arm(subgraph):
+        return (
+            "XNNPACK on ARM does not load a file in which a convolution reads a global average; put"
+            " tfzip.prepare_for_sparse before the training, which makes it Dense"
+        )
     packed = best_axis(graph, tensor)[1]
     if packed >= tensor.size_bytes:
         return f"{format_bytes(tensor.size_bytes)} as it is, {format_bytes(packed)} in the sparse encoding"
     return ""
+
+
+def _fails_on_arm(subgraph: Subgraph) -> bool:
+    """Whether a convolution of floats reads a mean over an image (measured with ai-edge-litert 2.3.0)."""
+    means = {
+        operator.outputs[0]
+        for operator in subgraph.operators
+        if operator.name == "MEAN" and subgraph.tensors[operator.outputs[0]].is_float
+    }
+    return any(operator.name == "CONV_2D" and operator.inputs[0] in means for operator in subgraph.operators)
 
 
 def _kind(tensor: Tensor) -> str:
