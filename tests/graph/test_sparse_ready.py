@@ -123,7 +123,7 @@ def test_a_model_that_cannot_be_flattened_is_refused():
         tfzip.prepare_for_sparse(keras.Sequential([layers.Dense(3)]))
 
 
-def test_a_convolution_of_one_pixel_becomes_dense_and_computes_the_same():
+def test_a_convolution_behind_the_last_average_becomes_dense_and_computes_the_same():
     keras.utils.set_random_seed(0)
     x = keras.Input((7, 7, 3))
     y = layers.Conv2D(8, 3, strides=2, padding="same", name="stem")(x)
@@ -136,6 +136,6 @@ def test_a_convolution_of_one_pixel_becomes_dense_and_computes_the_same():
     ready = tfzip.prepare_for_sparse(model)
     kinds = {layer.name: type(layer).__name__ for layer in ready.layers if layer.weights}
     assert kinds == {
-        "stem": "Conv2D", "squeeze": "Dense", "excite": "Dense", "pointwise": "Conv2D", "head": "Dense"
+        "stem": "Conv2D", "squeeze": "Conv2D", "excite": "Conv2D", "pointwise": "Conv2D", "head": "Dense"
     }  # fmt: skip
     np.testing.assert_allclose(ready(image(7)), model(image(7)), atol=1e-6)

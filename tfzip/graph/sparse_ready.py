@@ -25,8 +25,8 @@ def prepare_for_sparse(model: keras.Model) -> keras.Model:
     - `ZeroPadding2D(((0, 1), (0, 1)))` in front of such a convolution, as in Keras' own MobileNets, pads by
       one on each side;
     - `GlobalAveragePooling2D` keeps its axes and `Flatten` drops them;
-    - a convolution of a single pixel becomes `Dense` between `Flatten` and `Reshape`, without which XNNPACK
-      on ARM cannot load the file.
+    - a convolution of a single pixel behind the last global average becomes `Dense` between `Flatten` and
+      `Reshape`, without which XNNPACK on ARM cannot load the file.
 
     The last two are always exact. On images of an even size Keras pads below and to the right only, so the
     first two **move the image by one pixel** under the kernel: outputs change, and the model has to be
@@ -124,7 +124,7 @@ def _change(graph: FlatGraph, node: FlatNode) -> _Change | None:
         return _Change({"keepdims": True}, flat=True)
     if type(layer) is keras.layers.ZeroPadding2D:
         return _even_padding(graph, node)
-    if _is_of_one_pixel(graph, node):
+    if _is_of_one_pixel(graph, node) and not _leads_to_an_average(graph, node):
         return _Change({}, dense=True)
     zeros = _wanted(graph, node)
     is_uneven = bool(zeros) and layer.padding == "same" and _is_even(graph, node)
@@ -137,6 +137,20 @@ def _is_of_one_pixel(graph: FlatGraph, node: FlatNode) -> bool:
     if type(layer) is not keras.layers.Conv2D or layer.groups > 1 or tuple(layer.kernel_size) != (1, 1):
         return False
     return tuple(graph.tensors[node.inputs[0]].shape[1:3]) == (1, 1)
+
+
+def _leads_to_an_average(graph: FlatGraph, node: FlatNode) -> bool:
+    """Whether a global average is computed from what a node computes, as behind squeeze and excitation."""
+    consumers, waiting, seen = graph.consumers(), list(node.outputs), set[int]()
+    while waiting:
+        for index in consumers[waiting.pop()]:
+            if index in seen:
+                continue
+            seen.add(index)
+            if type(graph.nodes[index].operation) is keras.layers.GlobalAveragePooling2D:
+                return True
+            waiting += graph.nodes[index].outputs
+    return False
 
 
 def _even_padding(graph: FlatGraph, node: FlatNode) -> _Change | None:

@@ -90,7 +90,7 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
             )
     if _fails_on_arm(subgraph):
         return (
-            "XNNPACK on ARM does not load a file in which a convolution reads a global average; put"
+            "XNNPACK on ARM does not load a file in which a convolution reads the last global average; put"
             " tfzip.prepare_for_sparse before the training, which makes it Dense"
         )
     packed = best_axis(graph, tensor)[1]
@@ -100,13 +100,30 @@ def why_dense(graph: FileGraph, kernel: SparseKernel) -> str:
 
 
 def _fails_on_arm(subgraph: Subgraph) -> bool:
-    """Whether a convolution of floats reads a mean over an image (measured with ai-edge-litert 2.3.0)."""
+    """Whether a convolution of floats reads the last mean over an image (measured with ai-edge-litert 2.3.0).
+
+    One that reads a mean on the way to another, as in squeeze and excitation, does no harm.
+    """
     means = {
         operator.outputs[0]
         for operator in subgraph.operators
         if operator.name == "MEAN" and subgraph.tensors[operator.outputs[0]].is_float
     }
-    return any(operator.name == "CONV_2D" and operator.inputs[0] in means for operator in subgraph.operators)
+    return any(
+        operator.name == "CONV_2D"
+        and operator.inputs[0] in means
+        and not means & _made_from(subgraph, operator.outputs[0])
+        for operator in subgraph.operators
+    )
+
+
+def _made_from(subgraph: Subgraph, tensor: int) -> set[int]:
+    """Returns all tensors that are computed from one; operations are in the order of execution."""
+    reached = {tensor}
+    for operator in subgraph.operators:
+        if reached & set(operator.inputs):
+            reached |= set(operator.outputs)
+    return reached
 
 
 def _kind(tensor: Tensor) -> str:
