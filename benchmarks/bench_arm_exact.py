@@ -117,7 +117,7 @@ def _up(size: int, tile: int) -> int:
 
 def _in_python(name: str, scheme: str, path: Path, images: np.ndarray, root: Path) -> dict[str, Any]:
     """Computes with the agent; a difference beyond a step is a row, not an end."""
-    reference = reference_of(Workload(path, 1, images), BenchPlan(), portable=True)
+    reference = reference_of(Workload(path, 1, images), BenchPlan(), portable=scheme == "int8")
     command = [*arm_python.command(root), str(source("agent.py")), "--model", str(path)]
 
     def events(*options: str) -> list[dict[str, Any]]:

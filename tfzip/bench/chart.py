@@ -1,42 +1,35 @@
 """A benchmark as a page: bars with intervals, every launch as a dot, and the tables; one HTML file."""
 
-import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfzip.html_page import escaped, html_table, whole_page
 from tfzip.units import format_bytes, format_count, format_ms
 
 if TYPE_CHECKING:
     from tfzip.bench.report import BenchmarkReport, LatencyReport
 
 _ROW, _LEFT, _WIDTH = 34, 260, 560
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 }
-td, th { padding: .25em .6em; text-align: right; white-space: nowrap }
-td:first-child, th:first-child { text-align: left } th { border-bottom: 1px solid #888 }
-svg text { font: 13px system-ui, sans-serif } .bar { fill: #7aa6d8 } .other { fill: #d8a47a }
-@media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } svg text { fill: #ddd } }
-"""
+_COLUMNS = (
+    *("file", "threads", "min", "median", "p90", "p99", "p99.9", "max", "jitter"),
+    *("first result", "memory", "size"),
+)
 
 
 def chart_page(report: "BenchmarkReport") -> str:
     """Returns a whole HTML page without references to anything outside of it."""
     facts = report.environment
     title = f"{facts['cpu']}, {facts['runtime']} {facts['runtime_version']}, {str(facts['date'])[:10]}"
-    parts = [f"<h1>Benchmark</h1><p>{_text(title)}</p>"]
+    parts = [f"<h1>Benchmark</h1><p>{escaped(title)}</p>"]
     if report.latencies:
         parts += ["<h2>Latency</h2>", _latency_bars(report.latencies), _latency_table(report.latencies)]
     if report.instructions:
         totals = [(one.file, float(one.instructions.total), "") for one in report.instructions]
         parts += ["<h2>Instructions per inference</h2>", _bars(totals, format_count)]
     sentences = (*report.verdicts, *report.energies, *report.deadlines, *report.notes, *report.disturbances())
-    parts += [f"<p>{_text(str(sentence))}</p>" for sentence in sentences]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(title)}</title>'
-        f"<style>{_STYLE}</style>{''.join(parts)}</html>\n"
-    )
+    parts += [f"<p>{escaped(str(sentence))}</p>" for sentence in sentences]
+    return whole_page(title, parts)
 
 
 def _latency_bars(latencies: Sequence["LatencyReport"]) -> str:
@@ -74,38 +67,18 @@ def _bars(
         shown = show(value)
         drawn.append(
             f'<g transform="translate(0 {place * _ROW})"><text x="{_LEFT - 8}" y="18" text-anchor="end">'
-            f'{_text(Path(label).name)}</text><rect class="{kind}" x="{_LEFT}" y="4" width="{length:.1f}"'
-            f' height="18"/>{marks}<text x="{_LEFT + _WIDTH + 12}" y="18">{_text(shown)}</text></g>'
+            f'{escaped(Path(label).name)}</text><rect class="{kind}" x="{_LEFT}" y="4" width="{length:.1f}"'
+            f' height="18"/>{marks}<text x="{_LEFT + _WIDTH + 12}" y="18">{escaped(shown)}</text></g>'
         )
     size = f'width="{_LEFT + _WIDTH + 110}" height="{_ROW * len(rows)}"'
     return f'<svg {size} role="img" aria-label="bars">{"".join(drawn)}</svg>'
 
 
 def _latency_table(latencies: Sequence["LatencyReport"]) -> str:
-    names = (
-        "file",
-        "threads",
-        "min",
-        "median",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "jitter",
-        "first result",
-        "memory",
-        "size",
-    )
-    head = "".join(f"<th>{name}</th>" for name in names)
     rows = []
     for one in latencies:
         tail = (one.p99_ms, one.p999_ms, one.max_ms, one.jitter_ms)
         times = (one.min_ms, one.p50_ms, one.p90_ms, *tail, one.cold_start_ms)
         sizes = (one.peak_memory_bytes, one.size_bytes)
-        cells = [one.file, str(one.threads), *map(format_ms, times), *map(format_bytes, sizes)]
-        rows.append("".join(f"<td>{_text(cell)}</td>" for cell in cells))
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _text(value: str) -> str:
-    return html.escape(value)
+        rows.append([one.file, str(one.threads), *map(format_ms, times), *map(format_bytes, sizes)])
+    return html_table(_COLUMNS, rows)
