@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from bench_resnet8 import accuracy
-from search_plan import CAP, FOUND, STAGES, STOCK, Training, batches
+from search_plan import CAP, FOUND, STAGES, STOCK, STRIDES, Training, batches
 
 import tfzip
 from recipes.fashion_networks import space
@@ -28,7 +28,10 @@ def train(kind: str, choices: dict[str, Any], training: Training, target: str) -
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(training.seed)
-    model = space().build(choices) if kind == FOUND else stock() if kind == STOCK else scaled(widest())
+    if kind == FOUND:
+        model = space().build(choices)
+    else:
+        model = stock() if kind == STOCK else scaled(widest(STRIDES[kind]), STRIDES[kind])
     x, y = training.rows("train")
     steps = len(x) // 128
     rate = keras.optimizers.schedules.CosineDecay(training.rate, steps * training.epochs)
@@ -56,12 +59,15 @@ def stock() -> keras.Model:
     return keras.Model(inputs, body(x))
 
 
-def widest() -> float:
+def widest(strides: tuple[int, ...]) -> float:
     """Returns the largest width multiplier in steps of 0.01 at which MobileNetV2 keeps the cap."""
-    return max(one for one in np.arange(0.05, 1.0, 0.01) if tfzip.profile(scaled(one)).macs <= CAP)
+    found = 0.05
+    while tfzip.profile(scaled(found + 0.01, strides)).macs <= CAP:
+        found += 0.01
+    return found
 
 
-def scaled(multiplier: float) -> keras.Model:
+def scaled(multiplier: float, strides: tuple[int, ...]) -> keras.Model:
     """Returns MobileNetV2 for images of 28 pixels, its widths multiplied and rounded to multiples of 4."""
     layers = keras.layers
 
@@ -72,8 +78,9 @@ def scaled(multiplier: float) -> keras.Model:
         return layers.BatchNormalization(momentum=0.9)(x)
 
     x = inputs = keras.Input((28, 28, 1))
-    x = layers.ReLU(6.0)(normalized(layers.Conv2D(width(32), 3, padding="same", use_bias=False)(x)))
-    for expansion, channels, repeats, first in STAGES:
+    stem = layers.Conv2D(width(32), 3, strides[0], padding="same", use_bias=False)
+    x = layers.ReLU(6.0)(normalized(stem(x)))
+    for (expansion, channels, repeats), first in zip(STAGES, strides[1:], strict=True):
         for index in range(repeats):
             before, inner, stride = x, x.shape[-1] * expansion, first if index == 0 else 1
             if expansion > 1:
