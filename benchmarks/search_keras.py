@@ -68,11 +68,11 @@ def widest(strides: tuple[int, ...]) -> float:
 
 
 def scaled(multiplier: float, strides: tuple[int, ...]) -> keras.Model:
-    """Returns MobileNetV2 for images of 28 pixels, its widths multiplied and rounded to multiples of 4."""
+    """Returns MobileNetV2 for images of 28 pixels, its widths multiplied and rounded to even numbers."""
     layers = keras.layers
 
     def width(channels: int) -> int:
-        return max(4, round(channels * multiplier / 4) * 4)
+        return max(4, round(channels * multiplier / 2) * 2)
 
     def normalized(x: Any) -> Any:
         return layers.BatchNormalization(momentum=0.9)(x)

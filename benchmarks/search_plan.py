@@ -10,8 +10,8 @@ EARLY, LATE = "MobileNetV2 by hand, halved early", "MobileNetV2 by hand, halved 
 CAP = 2.0e6
 HELD_OUT = 5000
 SEARCH_ROWS = 20_000
-# Expansion, channels and repeats of the stages of MobileNetV2 (Sandler et al. 2018, table 2), and the strides of
-# the stem and of the stages: two halvings, which is what an image of 28 pixels bears.
+# Expansion, channels and repeats of the stages of MobileNetV2 (Sandler et al. 2018, table 2), and the strides
+# of the stem and of the stages: two halvings, which is what an image of 28 pixels bears.
 STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
 STRIDES = {EARLY: (2, 1, 2, 1, 1, 1, 1, 1), LATE: (1, 1, 2, 2, 1, 1, 1, 1)}
 
