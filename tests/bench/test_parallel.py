@@ -102,17 +102,17 @@ def listed(task):
 
 def interrupted(command, ready):
     """Starts a command, interrupts it alone when it is ready, and returns its status, words and children."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while not ready(process.pid) and time.monotonic() < end:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    children = children_of(process.pid)
-    process.send_signal(signal.SIGINT)
-    try:
-        _, said = process.communicate(timeout=10)
-    finally:
-        process.kill()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 120
+        while not ready(process.pid) and time.monotonic() < end:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        children = children_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, said = process.communicate(timeout=60)  # what was interrupted would take much longer
+        finally:
+            process.kill()
     time.sleep(0.2)
     left = [pid for pid in children if Path(f"/proc/{pid}/cmdline").exists()]
     return process.returncode, said, children, left

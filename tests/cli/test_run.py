@@ -60,7 +60,7 @@ def test_stopping_a_run_says_how_to_go_on(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tfzip.recipe.running, "run_recipe", stop)
-    monkeypatch.setattr(run, "_import_quietly", lambda: None)
+    monkeypatch.setattr(run, "import_quietly", lambda: None)
     result = CliRunner().invoke(run.command, [write_recipe(tmp_path / "tiny.toml", EVALUATE)])
     assert result.exit_code == 130
     assert "The same command goes on" in result.output
