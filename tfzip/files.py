@@ -40,7 +40,7 @@ def write_text(target: Path, content: str) -> Path:
     """
     try:
         with written_beside(target) as partial:
-            partial.write_text(content)
+            partial.write_text(content, encoding="utf-8")
     except OSError as error:
         raise OptionError(f"{target} cannot be written: {error.strerror}. Choose another.") from error
     return target

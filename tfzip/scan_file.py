@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from tfzip.errors import OptionError
-from tfzip.files import check_target, written_beside
+from tfzip.files import check_target, write_text
 
 
 class ScanFile:
@@ -44,9 +44,7 @@ class ScanFile:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report as JSON and returns where."""
         target = check_target(path)
-        with written_beside(target) as partial:
-            partial.write_text(self.to_json() + "\n")
-        return target
+        return write_text(target, self.to_json() + "\n")
 
     def __str__(self) -> str:
         from rich.console import Console

@@ -132,7 +132,8 @@ def test_costs_are_those_of_the_network(one_shot):
 
 
 @pytest.mark.parametrize("strategy", ["evolution", "gradient", {"name": "gradient", "binary": True}])
-def test_searches_on_shared_weights_keep_the_cap(one_shot, strategy):
+def test_searches_on_shared_weights_keep_the_cap_and_leave_the_supernet_alone(one_shot, strategy):
+    before = one_shot.supernet.get_weights()
     cap = one_shot({"block0": 3, "block1": 1})["macs"]
     fields = {"name": strategy} if isinstance(strategy, str) else strategy
     fields |= {"steps": 40} if fields["name"] == "gradient" else {}
@@ -148,6 +149,8 @@ def test_searches_on_shared_weights_keep_the_cap(one_shot, strategy):
     if fields["name"] == "gradient":
         assert all(trial.metrics["macs"] <= cap for trial in found.trials)
     assert all(layer.mixed is None for layer in one_shot.supernet.choice_layers)
+    for old, new in zip(before, one_shot.supernet.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_costs_of_ones_own_are_added_up(trained):

@@ -62,7 +62,7 @@ def benchmark_devices(
             reports[name] = benchmark(files, device=devices[name], progress=told, **options)
         except TfzipError as error:
             errors[name] = error
-        except Exception as error:
+        except Exception as error:  # unforeseen, and it may not cost the other devices their reports
             if len(devices) == 1:
                 raise
             errors[name] = DeviceError(f"{name} failed with {type(error).__name__}: {error}")
@@ -103,7 +103,7 @@ def _at_once(measure: Callable[[int, str], None], together: Sequence[tuple[int, 
         for task in tasks:
             while not task.over.wait(_POLL_S):  # short waits, which an interrupt key ends on every system
                 pass
-    except BaseException:
+    except BaseException:  # an interrupt key above all: nothing may go on without its caller
         for task in tasks:
             task.interrupt()
         end = time.monotonic() + _GRACE_S

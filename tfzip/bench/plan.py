@@ -8,6 +8,7 @@ from typing import Any
 
 from tfzip.bench.energy import LEAST_REPEATS
 from tfzip.errors import OptionError, did_you_mean
+from tfzip.given import is_number
 
 MAX_THREADS = 256
 _MAX_BLOCK_RUNS = 5000
@@ -66,10 +67,10 @@ class BenchPlan:
         _check("energy_repeats", self.energy_repeats, LEAST_REPEATS, 1000)
         for name in ("min_duration_s", "warmup_s", "timeout_s", "energy_window_s"):
             value = getattr(self, name)
-            if not (_is_number(value) and 0 <= value < math.inf):
+            if not (is_number(value) and value >= 0):
                 raise OptionError(f"{name} must be a number of seconds from 0. Received: {value!r}.")
         deadline: Any = self.deadline_ms
-        if deadline is not None and not (_is_number(deadline) and 0 < deadline < math.inf):
+        if deadline is not None and not (is_number(deadline) and deadline > 0):
             raise OptionError(f"deadline_ms must be a time above 0, as a number. Received: {deadline!r}.")
         if self.timeout_s == 0:
             raise OptionError("timeout_s must leave time to open a file. Received: 0.")
@@ -128,10 +129,6 @@ class Workload:
     path: Path
     threads: int
     data: Any = None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check(name: str, value: Any, low: int, high: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfzip.errors import OptionError
-from tfzip.files import check_target, written_beside
+from tfzip.files import check_target, write_text
 from tfzip.nas.page import axes_of, figure, page, told_choices
 from tfzip.nas.trial import Goal, Trial
 from tfzip.picture import drawn
@@ -141,9 +141,7 @@ class SearchResult(ScanFile):
             return drawn(Path(path), _INCHES, self._draw)
         target = check_target(path)
         text = self.to_csv() if suffix == ".csv" else page(self.goal, self.trials, self.front)
-        with written_beside(target) as partial:
-            partial.write_text(text, encoding="utf-8")
-        return target
+        return write_text(target, text)
 
     def _draw(self, axes: Any) -> None:
         other, first = axes_of(self.goal)

@@ -16,7 +16,7 @@ import keras
 from tfzip.bench import BenchmarkReport, benchmark
 from tfzip.conversion.export import export
 from tfzip.errors import OptionError
-from tfzip.files import written_beside
+from tfzip.files import write_text
 from tfzip.graph import flatten
 from tfzip.precision.sizes import NARROW
 from tfzip.quantization.weighted import weight_groups
@@ -73,10 +73,7 @@ class CostTable:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the table as JSON and returns where."""
-        target = Path(path)
-        with written_beside(target) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        return target
+        return write_text(Path(path), json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "CostTable":

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfzip.files import write_text
 from tfzip.recipe.recipe import Recipe
-from tfzip.recipe.run_folder import StepRecord, write_json, write_text
+from tfzip.recipe.run_folder import StepRecord, write_json
 from tfzip.recipe.table import comparison_rows, turned
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfzip.artifact import sha256_of
 from tfzip.errors import OptionError
-from tfzip.files import written_beside
+from tfzip.files import write_text
 
 RECORD_FILE = "record.json"
 RESTART = "restart."  # how the names of files begin with which an interrupted step goes on
@@ -54,12 +54,6 @@ class StepRecord:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON beside its target and moves it into place."""
     write_text(path, json.dumps(value, indent=2, default=str) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file beside its target and moves it into place."""
-    with written_beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -101,12 +101,12 @@ class _Run:
 
     def run_steps(self, fresh: bool) -> list[StepRecord]:
         _make_deterministic(self.recipe.seed)
-        self.trusts_model = self.unsafe or (":" in self.recipe.model and not Path(self.recipe.model).exists())
+        self.trusts_model = self.unsafe or is_from_here(self.recipe)
         with self._blaming("field 'model'"):
             model = load_model(self.recipe.model, unsafe=self.unsafe)
             check_finite(model)
         with self._blaming("[data]"):
-            self.data = self._load_data(_image_size(model))
+            self.data = data_of(self.recipe, model)
         if fresh:
             remove_run(self.folder)
         self._keep_source(model)
@@ -142,16 +142,6 @@ class _Run:
             files = files_in(folder, (MODEL_FILE,))
             write_record(folder, StepRecord("source", {}, files, digest, {}, "", 0.0, MODEL_FILE))
         self.model_path, self.model_digest = folder / MODEL_FILE, digest
-
-    def _load_data(self, size: tuple[int, int] | None) -> DataSplits:
-        options = self.recipe.data
-        return load_data(
-            options.source,
-            val_fraction=options.val_fraction,
-            divide_by=options.divide_by,
-            seed=self.recipe.seed,
-            size=size,
-        )
 
     def _step(self, number: int, step: Step, folder: Path) -> StepRecord:
         title = f"[{number}/{len(self.recipe.steps)}] {steps.name_of(step)}"
@@ -226,6 +216,23 @@ class _Run:
             file = folder / record.exported
             self.files.append(ExportedFile(file, record.scheme, self.model_path, record.facts))
             self.file_digests.append(record.content)
+
+
+def is_from_here(recipe: Recipe) -> bool:
+    """Whether the model comes from a function of the user's own, whose code may run."""
+    return ":" in recipe.model and not Path(recipe.model).exists()
+
+
+def data_of(recipe: Recipe, model: "keras.Model") -> DataSplits:
+    """Loads the data of a recipe; images get the size that its model takes."""
+    options = recipe.data
+    return load_data(
+        options.source,
+        val_fraction=options.val_fraction,
+        divide_by=options.divide_by,
+        seed=recipe.seed,
+        size=_image_size(model),
+    )
 
 
 def _image_size(model: "keras.Model") -> tuple[int, int] | None:

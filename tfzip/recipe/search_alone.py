@@ -8,10 +8,10 @@ from typing import Any
 from tfzip.errors import RecipeError
 from tfzip.recipe.digests import digest_of
 from tfzip.recipe.recipe import Recipe, config_of
+from tfzip.recipe.running import data_of, is_from_here
 from tfzip.recipe.searching import RECIPE, searched
 from tfzip.recipe.steps.search import SearchStep
 from tfzip.recipe.steps.step import MODEL_FILE, Work
-from tfzip.sources.data import load_data
 from tfzip.sources.models import load_model
 
 
@@ -48,14 +48,11 @@ def search_recipe(
         step = replace(step, trials=trials)
     place = Path(folder) if folder else Path("runs") / f"{recipe.name}-search"
     place.mkdir(parents=True, exist_ok=True)
-    model = load_model(recipe.model, unsafe=unsafe)
+    model, trusted = load_model(recipe.model, unsafe=unsafe), unsafe or is_from_here(recipe)
     model.save(place / "given.keras")
-    options = recipe.data
-    data = load_data(
-        options.source, val_fraction=options.val_fraction, divide_by=options.divide_by, seed=recipe.seed
-    )
+    data = data_of(recipe, model)
     key = digest_of(config_of(replace(step, trials=1, storage="")))
-    work = Work(recipe.name, place, place / "given.keras", data, (), key, recipe.seed, unsafe, say)
+    work = Work(recipe.name, place, place / "given.keras", data, (), key, recipe.seed, trusted, say)
     facts, summary = searched(step, work, storage or step.storage or str(place / "search.journal"))
     paths = {"model": MODEL_FILE, "recipe": RECIPE, "page": "search.html"}
     return {"summary": summary, **facts, **{name: str(place / file) for name, file in paths.items()}}

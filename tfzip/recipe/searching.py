@@ -13,6 +13,7 @@ import numpy as np
 
 from tfzip.costs import costs_of
 from tfzip.errors import DataError, OptionError
+from tfzip.files import write_text
 from tfzip.nas.inherit import inherit_weights
 from tfzip.nas.keras_tuner import from_keras_tuner
 from tfzip.nas.predictor import LEAST_SAMPLES, CostPredictor, Prediction, fit_predictor
@@ -20,7 +21,7 @@ from tfzip.nas.search import search
 from tfzip.nas.space import Choices
 from tfzip.nas.spaces import READY, ModelSpace
 from tfzip.nas.trial import identity
-from tfzip.recipe.run_folder import RESTART, write_text
+from tfzip.recipe.run_folder import RESTART
 from tfzip.recipe.steps.step import MODEL_FILE, Work
 from tfzip.recipe.training import fit
 from tfzip.schemes import get_scheme
@@ -68,7 +69,6 @@ def searched(step: "SearchStep", work: Work, storage: str) -> tuple[dict[str, An
     objective.built(dict(best.choices)).save(work.folder / UNTRAINED)
     write_text(work.folder / RECIPE, _recipe(step, work))
     for name in ("search.json", "trials.csv", "search.html"):
-        (work.folder / name).unlink(missing_ok=True)
         found.save(work.folder / name)
     failed = sum(bool(trial.reason) for trial in found.trials)
     facts = {

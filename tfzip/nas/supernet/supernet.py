@@ -65,11 +65,12 @@ class Supernet(keras.Model):  # type: ignore[misc]
 
     @contextmanager
     def mixing(self, shares: Mapping[str, Any]) -> Iterator[None]:
-        """Mixes options by tensors of shares, by choice, inside the block."""
+        """Mixes options by tensors of shares, by choice, inside the block; statistics of batches stay."""
         for layer in self.choice_layers:
             layer.mixed = shares[layer.name]
         try:
-            yield
+            with _momentum(self.model, 1.0):
+                yield
         finally:
             for layer in self.choice_layers:
                 layer.mixed = None
@@ -142,10 +143,19 @@ def _copied(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
 
 def _set_statistics(model: keras.Model, inputs: Any) -> None:
     """Gives batch normalizations the mean and variance of a batch."""
+    with _momentum(model, 0.0):
+        model(np.asarray(inputs), training=True)
+
+
+@contextmanager
+def _momentum(model: keras.Model, value: float) -> Iterator[None]:
+    """Sets how much of their statistics batch normalizations keep, inside the block."""
     layers = [layer for _, layer in layer_paths(model) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0
-    model(np.asarray(inputs), training=True)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+        layer.momentum = value
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

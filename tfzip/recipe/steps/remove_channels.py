@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tfzip.errors import OptionError
+from tfzip.files import write_text
 from tfzip.pruning.criteria import Criterion, MagnitudeCriterion, criteria
-from tfzip.recipe.run_folder import RESTART, write_text
+from tfzip.recipe.run_folder import RESTART
 from tfzip.recipe.steps.step import MODEL_FILE, Outcome, Work, steps
 from tfzip.recipe.steps.train import TrainStep, last_line
 from tfzip.units import format_fraction
