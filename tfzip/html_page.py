@@ -8,7 +8,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 60em;
 table { border-collapse: collapse; margin: 1em 0 }
 td, th { padding: .25em .6em; text-align: right; white-space: nowrap }
 td:first-child, th:first-child { text-align: left } th { border-bottom: 1px solid #888 }
-td.words { text-align: left; white-space: normal }
+td.words, th.words { text-align: left; white-space: normal }
 svg text { font: 13px system-ui, sans-serif } .bar { fill: #7aa6d8 } .other { fill: #d8a47a }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } svg text { fill: #ddd } }
 """
@@ -34,7 +34,7 @@ def html_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, words: Se
         words: Names of columns of running text, which may wrap.
     """
     kinds = [' class="words"' if name in words else "" for name in names]
-    head = "".join(f"<th>{escaped(name)}</th>" for name in names)
+    head = "".join(f"<th{kind}>{escaped(name)}</th>" for kind, name in zip(kinds, names, strict=True))
     lines = (
         "".join(f"<td{kind}>{escaped(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         for row in rows

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tfzip.html_page import escaped, html_table, whole_page
 from tfzip.nas.trial import Goal, Trial
 
-_WIDTH, _HEIGHT, _EDGE = 620, 380, 70
+_WIDTH, _HEIGHT, _EDGE, _RIM = 700, 400, 80, 40
 _MOST_ROWS = 100
 
 
@@ -38,8 +38,9 @@ def axes_of(goal: Goal) -> tuple[str, str]:
 def _scatter(goal: Goal, trials: Sequence[Trial], front: Sequence[Trial]) -> str:
     across, up = axes_of(goal)
     shown = [trial for trial in trials if up in trial.metrics]
-    x = _scale([_across(trial, across) for trial in shown], _EDGE, _WIDTH - 20)
-    y = _scale([trial.metrics[up] for trial in shown], _HEIGHT - _EDGE, 20)
+    xs, ys = [_across(trial, across) for trial in shown], [trial.metrics[up] for trial in shown]
+    caps = [goal.constraints[across]] if across in goal.constraints else []
+    x, y = _scale([*xs, *caps], _EDGE, _WIDTH - _RIM), _scale(ys, _HEIGHT - _EDGE, _RIM)
 
     def place(trial: Trial) -> str:
         return f"{x(_across(trial, across)):.1f},{y(trial.metrics[up]):.1f}"
@@ -48,13 +49,15 @@ def _scatter(goal: Goal, trials: Sequence[Trial], front: Sequence[Trial]) -> str
     line = " ".join(place(trial) for trial in sorted(front, key=lambda one: _across(one, across)))
     dots += [f'<polyline points="{line}" fill="none" stroke="currentColor"/>']
     dots += [_dot(trial, place(trial), "other") for trial in front]
-    if across in goal.constraints:
-        at = x(goal.constraints[across])
-        dots.append(f'<path d="M{at:.1f} 20V{_HEIGHT - _EDGE}" stroke="currentColor" stroke-dasharray="4"/>')
-    dots += _labels([_across(one, across) for one in shown], [one.metrics[up] for one in shown], x, y)
-    dots.append(
-        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 20}" text-anchor="middle">{escaped(across or "trial")}</text>'
-    )
+    for cap in caps:
+        dots.append(
+            f'<path d="M{x(cap):.1f} {_RIM}V{_HEIGHT - _EDGE}" stroke="currentColor" stroke-dasharray="4"/>'
+        )
+    frame = f"M{_EDGE - 8} {_RIM}V{_HEIGHT - _EDGE + 8}H{_WIDTH - _RIM}"
+    dots.append(f'<path d="{frame}" fill="none" stroke="currentColor" opacity=".4"/>')
+    dots += _labels([*xs, *caps], ys, x, y)
+    middle = f'x="{_WIDTH / 2}" y="{_HEIGHT - 20}" text-anchor="middle"'
+    dots.append(f"<text {middle}>{escaped(across or 'trial')}</text>")
     dots.append(f'<text x="8" y="14">{escaped(up)}</text>')
     return f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="trials">{"".join(dots)}</svg>'
 
@@ -78,12 +81,12 @@ def _dot(trial: Trial, place: str, kind: str) -> str:
 def _labels(
     xs: Sequence[float], ys: Sequence[float], x: Callable[[float], float], y: Callable[[float], float]
 ) -> list[str]:
-    bottom = _HEIGHT - _EDGE + 20
+    bottom = _HEIGHT - _EDGE + 26
     return [
-        f'<text x="{x(value):.1f}" y="{bottom}" text-anchor="middle">{value:.4g}</text>'
+        f'<text x="{x(value):.1f}" y="{bottom}" text-anchor="middle">{value:.6g}</text>'
         for value in {min(xs), max(xs)}
     ] + [
-        f'<text x="{_EDGE - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>'
+        f'<text x="{_EDGE - 14}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.6g}</text>'
         for value in {min(ys), max(ys)}
     ]
 
