@@ -100,9 +100,15 @@ def listed(task):
         return []
 
 
+def heeding_interrupts():
+    """What is started in the background of a shell ignores interrupts, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def interrupted(command, ready):
     """Starts a command, interrupts it alone when it is ready, and returns its status, words and children."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=heeding_interrupts) as process:
         end = time.monotonic() + 120
         while not ready(process.pid) and time.monotonic() < end:
             assert process.poll() is None, process.stderr.read()

@@ -18,6 +18,10 @@ from tests.nas.test_search import run
 from tests.nas.worker import SPACE, value
 from tfzip.errors import MissingDependencyError, OptionError
 from tfzip.nas import patience
+from tfzip.nas.evaluation import Evaluation
+from tfzip.nas.strategies import RandomStrategy
+from tfzip.nas.study import Study
+from tfzip.nas.trial import Goal
 
 
 @pytest.fixture
@@ -39,6 +43,23 @@ def test_four_workers_share_a_search_and_one_is_killed(server, tmp_path):
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == 40  # what the killed one had begun was tried by another
     assert len({line.split()[0] for line in lines}) == 4
+
+
+def test_a_trial_that_two_workers_give_back_is_tried_again_once(tmp_path):
+    storage, goal = tmp_path / "search.journal", Goal(("accuracy",))
+    one, other = Study(storage, SPACE, goal), Study(storage, SPACE, goal)
+    trial, choices = one.ask(RandomStrategy(), 0)
+    other.refresh()
+    one.give_back(trial.number, choices)
+    other.give_back(trial.number, choices)  # it saw the trial when it was still running
+    assert one.left(5) == (5, 0)
+    again, sample = one.ask(RandomStrategy(), 0)
+    assert sample == choices
+    assert one.ask(RandomStrategy(), 0)[1] != choices
+    one.give_back(again.number, None)
+    one.tell(again, Evaluation({"accuracy": 1.0}), 0.1)  # given to another meanwhile: no error, no figure
+    one.refresh()
+    assert len(one.history) == 0
 
 
 @needs_postgres

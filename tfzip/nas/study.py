@@ -99,7 +99,10 @@ class Study:
         return trial, self._at_storage(lambda: self._suggested(trial))
 
     def tell(self, trial: Any, found: Evaluation, seconds: float) -> None:
-        """Ends a trial with its figures, or with the reason why it has none."""
+        """Ends a trial with its figures, or with the reason why it has none.
+
+        A trial that was given to another worker meanwhile, since this one was silent, is left to that one.
+        """
         metrics, reason = found.metrics, found.reason
         attributes = {_METRICS: dict(metrics), _REASON: reason, _SECONDS: seconds}
         attributes |= {_PREDICTED: dict(found.predicted)} if found.predicted else {}
@@ -114,18 +117,22 @@ class Study:
             values = [metrics.get(name.removeprefix("-"), 0.0) for name in self._goal.maximize]
             self._study.tell(trial, values, skip_if_finished=True)
 
-        self._at_storage(write)
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
+            self._at_storage(write)
 
     def give_back(self, trial: Any, choices: Choices | None) -> None:
-        """Ends a trial that came to nothing; its sample, if there is one, is tried again."""
+        """Ends a trial that came to nothing; its sample, if there is one, is tried again.
+
+        Where two workers give back the same trial, the storage lets one of them end it, which alone puts the
+        sample in line.
+        """
         state = self._optuna.trial.TrialState.FAIL
-
-        def write() -> None:
-            self._study.tell(trial, state=state, skip_if_finished=True)
-            if choices is not None:
-                self._study.enqueue_trial(choices)
-
-        self._at_storage(write)
+        try:
+            self._at_storage(lambda: self._study.tell(trial, state=state))
+        except (ValueError, self._optuna.exceptions.UpdateFinishedTrialError):  # another has ended it
+            return
+        if choices is not None:
+            self._at_storage(lambda: self._study.enqueue_trial(choices))
 
     def report(self, trial: Any, curve: Curve) -> list[Curve]:
         """Notes what a trial was worth so far, and returns the curves of all others."""
