@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,21 +18,17 @@ needs_postgres = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', 
 
 
 class Server:
-    """A cluster in a folder.
+    """A cluster in a folder of its own, since another account has to come to it.
 
     Attributes:
         url: As Optuna takes it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self._binaries = _BINARIES[-1].parent if _BINARIES else Path(shutil.which("postgres")).parent
-        self._folder, self._process = folder, None
-        folder.mkdir(parents=True)
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="tfzip-postgres-"))
         self._user = pwd.getpwnam("postgres").pw_name if os.getuid() == 0 else None  # it does not run as root
         if self._user:
-            for path in (folder, *folder.parents):
-                if path.owner() == "root" and path.stat().st_mode & 0o777 == 0o700:
-                    path.chmod(0o711)
             shutil.chown(folder, self._user)
         self._run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "tfzip", "--no-sync")
         with socket.socket() as probe:
@@ -47,6 +44,12 @@ class Server:
     def stop(self) -> None:
         """Ends it and all connections."""
         self._control("stop", "-w", "-m", "immediate")
+
+    def remove(self) -> None:
+        """Ends it, if it is running, and removes its folder."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self._folder)
 
     def _control(self, *arguments: str) -> None:
         log = str(self._folder / "log")

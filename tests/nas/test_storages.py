@@ -25,11 +25,13 @@ from tfzip.nas.trial import Goal
 
 
 @pytest.fixture
-def server(tmp_path):
-    started = Server(tmp_path / "postgres")
-    started.start()
-    yield started
-    started.stop()
+def server():
+    started = Server()
+    try:
+        started.start()
+        yield started
+    finally:
+        started.remove()
 
 
 @needs_postgres
